@@ -20,6 +20,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from loadtest.clock import NS_PER_MS
+from loadtest.metrics.wire import integer
 
 LEADING_BITS = 11
 EXACT_BELOW_NS = 1 << LEADING_BITS
@@ -204,13 +205,13 @@ class Histogram:
         if len(flat) > 2 * MAX_BUCKETS:
             raise ValueError(f"a histogram has at most {MAX_BUCKETS:,} buckets, not {len(flat) // 2:,}")
         histogram = cls()
-        histogram.negative = _natural(wire.get("neg", 0), "neg", _MAX_COUNT)
+        histogram.negative = integer(wire.get("neg", 0), "histogram neg", 0, _MAX_COUNT)
         index, edge = 0, -1
         for at in range(0, len(flat), 2):
-            gap = _natural(flat[at], "bucket gap", MAX_BUCKETS * 2)
+            gap = integer(flat[at], "histogram bucket gap", 0, MAX_BUCKETS * 2)
             if gap == 0 and at:
                 raise ValueError("histogram buckets must ascend")
-            n = _natural(flat[at + 1], "bucket count", _MAX_COUNT)
+            n = integer(flat[at + 1], "histogram bucket count", 0, _MAX_COUNT)
             if n == 0:
                 raise ValueError("a bucket on the wire must not be empty")
             index += gap
@@ -221,8 +222,8 @@ class Histogram:
             return histogram
         if histogram.count > _MAX_COUNT or edge > _MAX_VALUE_NS:
             raise ValueError("a histogram holds at most 2^63 - 1 values, each of at most 2^63 - 1 ns")
-        histogram.min_ns = _natural(wire.get("min"), "min", _MAX_VALUE_NS)
-        histogram.max_ns = _natural(wire.get("max"), "max", _MAX_VALUE_NS)
+        histogram.min_ns = integer(wire.get("min"), "histogram min", 0, _MAX_VALUE_NS)
+        histogram.max_ns = integer(wire.get("max"), "histogram max", 0, _MAX_VALUE_NS)
         if bucket(histogram.min_ns) != next(iter(histogram.counts)) or bucket(histogram.max_ns) != edge:
             raise ValueError("histogram min and max must lie in its first and last bucket")
         return histogram
@@ -249,11 +250,3 @@ def _edge_of(index: int) -> int:
         return index
     shift = index // _HALF - 1
     return (index - shift * _HALF) << shift
-
-
-def _natural(value: object, name: str, highest: int) -> int:
-    if type(value) is not int:
-        raise ValueError(f"histogram {name} must be an integer, not {type(value).__name__}")
-    if not 0 <= value <= highest:
-        raise ValueError(f"histogram {name} must be in 0..{highest}, not {value}")
-    return value
