@@ -1,0 +1,1 @@
+"""Starts master-side processes (workers, reference stack) and owns their life and death."""
