@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,26 +26,11 @@ while True:
 """
 
 
-def wait_until(condition, timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the awaited condition never came"
-        time.sleep(0.01)
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in ("Z", "X")
-
-
 def python(name: str, code: str, folder: Path) -> Child:
     return start_child(name, [sys.executable, "-c", code], log_path=folder / f"{name}.log")
 
 
-def test_lost_names_the_child_with_status_and_last_lines_once(tmp_path: Path) -> None:
+def test_lost_names_the_child_with_status_and_last_lines_once(tmp_path: Path, wait_until: Callable[..., None]) -> None:
     children = Children()
     children.add(python("gateway", "print('one'); print('two'); raise SystemExit(7)", tmp_path))
     wait_until(lambda: not children.alive())
@@ -55,7 +41,7 @@ def test_lost_names_the_child_with_status_and_last_lines_once(tmp_path: Path) ->
     assert children.lost() == []
 
 
-def test_lost_tells_the_signal_of_a_killed_child(tmp_path: Path) -> None:
+def test_lost_tells_the_signal_of_a_killed_child(tmp_path: Path, wait_until: Callable[..., None]) -> None:
     children = Children()
     child = children.add(python("worker", "import time; time.sleep(60)", tmp_path))
     os.kill(child.pid, signal.SIGKILL)
@@ -65,7 +51,9 @@ def test_lost_tells_the_signal_of_a_killed_child(tmp_path: Path) -> None:
     assert "SIGKILL" in str(end)
 
 
-def test_stop_ends_willing_deaf_and_frozen_children_in_parallel(tmp_path: Path) -> None:
+def test_stop_ends_willing_deaf_and_frozen_children_in_parallel(
+    tmp_path: Path, wait_until: Callable[..., None], running: Callable[..., bool]
+) -> None:
     children = Children()
     deaf = [children.add(python(f"deaf-{n}", STUBBORN, tmp_path)) for n in range(3)]
     frozen = children.add(python("frozen", "import time; time.sleep(60)", tmp_path))
@@ -85,7 +73,9 @@ def test_stop_ends_willing_deaf_and_frozen_children_in_parallel(tmp_path: Path) 
     assert len(children.stop()) == 4
 
 
-def test_stop_takes_the_process_group_of_a_deaf_child(tmp_path: Path) -> None:
+def test_stop_takes_the_process_group_of_a_deaf_child(
+    tmp_path: Path, wait_until: Callable[..., None], running: Callable[..., bool]
+) -> None:
     code = "import subprocess,sys;p=subprocess.Popen(['sleep','60']);print(p.pid,flush=True)\n" + STUBBORN
     children = Children()
     child = children.add(python("deaf", code, tmp_path))
@@ -95,7 +85,9 @@ def test_stop_takes_the_process_group_of_a_deaf_child(tmp_path: Path) -> None:
     wait_until(lambda: not running(grandchild))
 
 
-def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_child_dies_when_its_parent_is_killed(
+    tmp_path: Path, wait_until: Callable[..., None], running: Callable[..., bool]
+) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
