@@ -1,0 +1,9 @@
+"""Writers: each report is a function of (run, writer), and none of them measures anything.
+
+    run folder --data.load--> ReportData --+--> html.write_html            one self-contained page
+                                           +--> comparison.write_comparison    several runs, side by side
+    run.json ------------------------------+--> terminal.print_summary     the last lines of `loadtest run`
+    interval lines, marks (live) --------------> live.LiveView | plain.PlainLog
+
+Numbers become words in `wording`, the run becomes one sentence in `story`; every writer shares both.
+"""

@@ -1,0 +1,145 @@
+"""Turn figures into words: the only place of the reports where a number is rounded or a gap is named.
+
+Two laws. A share is never rounded up to 100 % or down to 0 %: 99.9996 % is not "100 %". A figure that is missing is
+said ("not measured", "not recovered"), never drawn as zero. Text of strangers (profiles, targets, reasons, log lines)
+passes `plain` before it reaches a terminal: control characters and direction overrides are made visible.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+NOT_MEASURED = "not measured"
+NOT_RECOVERED = "not recovered"
+RECOVERY_STEPS = ("50", "90", "99", "99.9", "100")
+"""Percentages of run.json's `t_conn_s` and `t_sub_s`, as its keys are written."""
+
+
+def dig(source: object, *keys: str) -> Any:
+    """Return `source[key0][key1]...`, or None as soon as a level is missing or is not an object."""
+    for key in keys:
+        if not isinstance(source, Mapping):
+            return None
+        source = source.get(key)
+    return source
+
+
+def number(source: object, *keys: str) -> float | None:
+    """Return the finite number found by `dig`, or None for anything else (absent, null, NaN, text, true)."""
+    value = dig(source, *keys)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def text(source: object, *keys: str) -> str:
+    """Return the text found by `dig`, a number as text, or "" for anything else."""
+    value = dig(source, *keys)
+    if isinstance(value, str):
+        return value
+    return "" if value is None or isinstance(value, Mapping | list) else str(value)
+
+
+def items(source: object, *keys: str) -> list[Any]:
+    """Return the list found by `dig`, or an empty one."""
+    value = dig(source, *keys)
+    return value if isinstance(value, list) else []
+
+
+def count(value: float | None) -> str:
+    """Write a whole number with thousands separated: 5,000."""
+    return NOT_MEASURED if value is None else f"{round(value):,}"
+
+
+def _significant(value: float) -> str:
+    """Write three significant digits without a trailing ".0" of false precision."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    written = f"{value:.{min(digits, 4)}f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def milliseconds(value_ms: float | None) -> str:
+    """Write a latency given in ms, in the unit a reader would choose: 12.3 ms, 1.25 s."""
+    if value_ms is None:
+        return NOT_MEASURED
+    return seconds(value_ms / 1000) if abs(value_ms) >= 1000 else f"{_significant(value_ms)} ms"
+
+
+def seconds(value_s: float | None, missing: str = NOT_MEASURED) -> str:
+    """Write a time given in s: 0.42 s, 61.2 s, 3 min 20 s, 7 h 05 min; None is written as `missing`."""
+    if value_s is None:
+        return missing
+    if abs(value_s) < 100:
+        return f"{_significant(value_s)} s"
+    whole = round(value_s)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(value_s / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def recovered(source: object, *keys: str) -> str:
+    """Write a recovery time in s: null is "not recovered", a missing key is "not measured"."""
+    holder = dig(source, *keys[:-1])
+    known = isinstance(holder, Mapping) and keys[-1] in holder
+    return seconds(number(holder, keys[-1]), NOT_RECOVERED if known else NOT_MEASURED)
+
+
+def percent(share: float | None) -> str:
+    """Write a share (0 .. 1) as a percentage that is "100 %" or "0 %" only when it is exactly that."""
+    if share is None:
+        return NOT_MEASURED
+    if share in (0, 1):
+        return f"{share * 100:.0f} %"
+    for digits in range(1, 7):
+        written = f"{share * 100:.{digits}f}"
+        if float(written) not in (0.0, 100.0):
+            return f"{written.rstrip('0').rstrip('.')} %"
+    return "over 99.999999 %" if share > 0.5 else "under 0.000001 %"
+
+
+def factor(value: float | None) -> str:
+    """Write a ratio: 1.25 x."""
+    return NOT_MEASURED if value is None else f"{_significant(value)} x"
+
+
+def size(value_bytes: float | None) -> str:
+    """Write bytes in decimal units: 3.4 MB."""
+    if value_bytes is None:
+        return NOT_MEASURED
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value_bytes >= scale:
+            return f"{_significant(value_bytes / scale)} {unit}"
+    return f"{value_bytes:.0f} B"
+
+
+def plain(words: object, limit: int = 400) -> str:
+    """Return `words` as one line that cannot steer a terminal, at most `limit` characters long."""
+    line = " ".join(str(words).split())
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in line)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+_UNIT_BY_PART = (
+    (("latency", "uncorrected", "ttk", "connect", "lateness", "loop_lag", "clock_error"), milliseconds),
+    (("t_conn", "t_sub", "t_svc", "t_rec", "outage", "ramp"), seconds),
+    (("loss", "completeness", "rate", "duplication", "disorder", "dropped_share"), percent),
+)
+
+
+def threshold_value(expr: str, value: float | None, verdict: str) -> str:
+    """Write the measured side of a threshold in the unit of its metric (the unit run.json holds it in)."""
+    metric = expr.split("<")[0].split(">")[0].split("=")[0].split("!")[0].strip()
+    parts = metric.split(".")
+    if value is None:
+        recovering = any(part.startswith("t_") for part in parts)
+        return NOT_RECOVERED if recovering and verdict == "FAIL" else "no data"
+    for names, write in _UNIT_BY_PART:
+        if any(part in names for part in parts):
+            return write(value)
+    return count(value) if float(value).is_integer() else _significant(value)
