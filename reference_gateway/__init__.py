@@ -1,0 +1,1 @@
+"""A gateway stack to try the harness on: gateway nodes, private API, services, broker, in versions chosen by name."""

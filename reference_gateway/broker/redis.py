@@ -1,0 +1,223 @@
+"""The broker on Redis or Valkey pub/sub.
+
+The law: one connection subscribes, one publishes (a single one, so that order holds). A supervising task owns the
+subscribing connection and lives through its deaths; the table `_wanted` is the truth, the connection only a copy.
+
+    subscribe()/unsubscribe() -> _wanted, _orders --writer task--> SUBSCRIBE c1 c2 ...   (a storm becomes few commands)
+    callback <-- _wanted[channel] <--reader task-- message | subscribe | pong
+
+A PING every `alive_s` on the subscribing connection finds a frozen server: after three unanswered the connection is
+given up. The first PONG comes behind the confirmations of all SUBSCRIBEs, so it is what makes the broker healthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from typing import Any
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from .contract import BrokerError, Callback
+
+log = logging.getLogger(__name__)
+
+_BATCH = 500  # channels per command: a storm's worth in one round trip, without blocking the server for long
+
+
+class RedisBroker:
+    """Publish and subscribe through a Redis-protocol server; keeps every law of `contract`.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, user and password included.
+        alive_s: seconds between PINGs; a server silent for three of them counts as lost.
+        retry_cap_s: longest wait between attempts to connect (jittered exponential from 50 ms).
+        rng: source of the jitter; a seeded one makes tests repeatable.
+    """
+
+    def __init__(
+        self, url: str, *, alive_s: float = 1.0, retry_cap_s: float = 1.0, rng: random.Random | None = None
+    ) -> None:
+        self._alive_s = alive_s
+        self._retry_cap_s = retry_cap_s
+        self._rng = rng or random.Random()  # jitter, not a secret
+        common: dict[str, Any] = {"protocol": 2, "socket_connect_timeout": 3 * alive_s, "retry": Retry(NoBackoff(), 0)}
+        self._pool = ConnectionPool.from_url(url, socket_timeout=None, **common)
+        # A repeated PUBLISH could deliver twice (law 1), hence no retry; the timeout bounds a frozen server.
+        self._publisher = Redis.from_url(url, single_connection_client=True, socket_timeout=3 * alive_s, **common)
+        self._wanted: dict[bytes, tuple[str, Callback]] = {}
+        self._waiting: dict[bytes, asyncio.Future[None]] = {}
+        self._unconfirmed: dict[bytes, int] = {}
+        self._orders: deque[tuple[str, bytes]] = deque()
+        self._changed = asyncio.Event()
+        self._heard_s = 0.0
+        self._healthy = False
+        self._closed = False
+        self.callback_errors = 0
+        self.reconnects = 0
+        self._task = asyncio.get_running_loop().create_task(self._supervise(), name="broker")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the server answers and every subscription holds."""
+        return self._healthy
+
+    async def publish(self, channel: str, data: bytes) -> None:
+        """Publish over the one publishing connection."""
+        self._check_open()
+        try:
+            await self._publisher.publish(channel, data)
+        except (RedisError, OSError) as error:
+            raise BrokerError(f"cannot publish: {error}") from error
+
+    async def subscribe(self, channel: str, callback: Callback) -> None:
+        """Subscribe and wait for the server's confirmation."""
+        self._check_open()
+        name = channel.encode()
+        if name in self._wanted:
+            raise BrokerError(f"already subscribed to {channel!r}")
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wanted[name] = (channel, callback)
+        self._waiting[name] = confirmed
+        self._order("SUBSCRIBE", name)
+        try:
+            await confirmed
+        except asyncio.CancelledError:
+            if self._waiting.get(name) is confirmed:
+                self.unsubscribe(channel)
+            raise
+
+    def unsubscribe(self, channel: str) -> None:
+        """Forget the callback now; the server is told in the background."""
+        name = channel.encode()
+        if self._wanted.pop(name, None) is None:
+            return
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(BrokerError(f"unsubscribed from {channel!r} while subscribing"))
+        self._order("UNSUBSCRIBE", name)
+
+    async def close(self) -> None:
+        """End the supervising task and both connections."""
+        if self._closed:
+            return
+        self._closed = True
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._wanted.clear()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(BrokerError("the broker was closed"))
+        self._waiting.clear()
+        await self._publisher.aclose()
+        await self._pool.aclose()
+
+    def _order(self, command: str, name: bytes) -> None:
+        self._orders.append((command, name))
+        self._changed.set()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BrokerError("the broker is closed")
+
+    async def _supervise(self) -> None:
+        attempt = 0
+        while True:
+            was_healthy = False
+            try:
+                await self._serve_one_connection()
+            except* (RedisError, OSError, BrokerError) as errors:
+                was_healthy = self._healthy
+                if was_healthy or attempt == 0:
+                    log.warning("broker connection lost: %s", "; ".join(str(error) for error in errors.exceptions))
+            finally:
+                self._healthy = False
+            attempt = 0 if was_healthy else attempt + 1
+            self.reconnects += 1
+            ceiling_s = min(self._retry_cap_s, 0.05 * 2 ** min(attempt, 16))
+            await asyncio.sleep(ceiling_s * (0.5 + 0.5 * self._rng.random()))
+
+    async def _serve_one_connection(self) -> None:
+        connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(3 * self._alive_s):
+                await connection.connect()
+            self._unconfirmed.clear()
+            self._orders = deque(("SUBSCRIBE", name) for name in self._wanted)
+            self._changed.set()
+            self._heard_s = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._read(connection), name="broker-reader")
+                both.create_task(self._write(connection), name="broker-writer")
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def _write(self, connection: Any) -> None:
+        clock = asyncio.get_running_loop().time
+        ping_due_s = clock()
+        while True:
+            while self._orders:
+                command, names = self._next_batch()
+                await connection.send_command(command, *names, check_health=False)
+            self._changed.clear()
+            if clock() >= ping_due_s:
+                if clock() - self._heard_s > 3 * self._alive_s:
+                    raise BrokerError(f"no answer for {clock() - self._heard_s:.1f} s")
+                await connection.send_command("PING", check_health=False)
+                ping_due_s = clock() + self._alive_s
+            try:
+                async with asyncio.timeout_at(ping_due_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _next_batch(self) -> tuple[str, list[bytes]]:
+        """Take the longest run of one command from the front of the orders, at most `_BATCH`."""
+        command = self._orders[0][0]
+        names: list[bytes] = []
+        while self._orders and self._orders[0][0] == command and len(names) < _BATCH:
+            names.append(self._orders.popleft()[1])
+        if command == "SUBSCRIBE":
+            for name in names:
+                self._unconfirmed[name] = self._unconfirmed.get(name, 0) + 1
+        return command, names
+
+    async def _read(self, connection: Any) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            answer = await connection.read_response()
+            self._heard_s = clock()
+            kind = answer[0] if isinstance(answer, list) else answer
+            if kind == b"message":
+                self._deliver(answer[1], answer[2])
+            elif kind == b"subscribe":
+                self._confirm(answer[1])
+            elif kind in (b"PONG", b"pong"):
+                if not self._healthy:
+                    log.info("broker connected, %d subscriptions", len(self._wanted))
+                self._healthy = True
+
+    def _confirm(self, name: bytes) -> None:
+        left = self._unconfirmed.pop(name, 1) - 1
+        if left > 0:  # the confirmation of an earlier SUBSCRIBE, undone since: the last one counts
+            self._unconfirmed[name] = left
+            return
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _deliver(self, name: bytes, data: bytes) -> None:
+        wanted = self._wanted.get(name)
+        if wanted is None:
+            return
+        channel, callback = wanted
+        try:
+            callback(channel, data)
+        except Exception:  # law 5: a subscriber's fault must not stop the others
+            self.callback_errors += 1
+            log.exception("a subscriber of %s failed", channel)
