@@ -1,0 +1,73 @@
+"""Where the clients go: `[target]`, its TLS and its bootstrap call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from loadtest.profile.section import Section, Several
+
+
+def _one_or_several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _single_as_text(urls: tuple[str, ...]) -> str | list[str]:
+    return urls[0] if len(urls) == 1 else list(urls)
+
+
+Urls = Annotated[Several[str], BeforeValidator(_one_or_several, json_schema_input_type=str | tuple[str, ...])]
+
+
+class Tls(Section):
+    """TLS of a wss:// target; without this table certificates are verified against the system's authorities."""
+
+    ca: str | None = Field(default=None, description="PEM file of the authority to trust instead of the system's.")
+    cert: str | None = Field(default=None, description="PEM file of the client's certificate.")
+    key: str | None = Field(default=None, description="PEM file of the client's private key.")
+    insecure: bool = Field(default=False, description="Accept any certificate. For a test system of your own only.")
+    server_name: str | None = Field(
+        default=None, description="Name to ask for and to verify, when it is not the URL's host."
+    )
+
+
+class Bootstrap(Section):
+    """An HTTP GET before the upgrade whose JSON answer names the gateway."""
+
+    url: str | None = Field(
+        default=None,
+        description="Address to ask; a template. Required, except with stack = reference, which knows its own.",
+        examples=["http://127.0.0.1:9000/v1/bootstrap?client={client}"],
+    )
+    path: str = Field(
+        default="gateway.url", min_length=1, description="Dotted path to the gateway's URL inside the answer."
+    )
+    every: Literal["connect", "once"] = Field(
+        default="connect", description="Ask before every connect, or once per client and keep the answer."
+    )
+
+
+class Target(Section):
+    """The system under test."""
+
+    stack: Literal["reference"] | None = Field(
+        default=None, description="Start the reference stack for this run; url is then not needed."
+    )
+    version: str | None = Field(
+        default=None, description="Reference stack: version to start. Any other target: a label recorded in the result."
+    )
+    nodes: int = Field(default=1, ge=1, le=1000, description="Gateway nodes of the reference stack.")
+    urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(
+        default=(),
+        alias="url",
+        description="ws:// or wss:// address of the gateway; several are dealt to clients in turn.",
+    )
+    dialect: Literal["socketio", "websocket"] = Field(
+        default="socketio",
+        description="socketio: Socket.IO v5 on Engine.IO v4. websocket: JSON messages on plain WebSocket.",
+    )
+    tls: Tls | None = Field(default=None, description="TLS settings of a wss:// target.")
+    bootstrap: Bootstrap | None = Field(
+        default=None, description="HTTP call that names the gateway before each connect."
+    )
