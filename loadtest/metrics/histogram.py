@@ -36,6 +36,7 @@ LATENCY_KEYS = ("min", "p50", "p90", "p99", "p99.9", "max")
 
 _HALF = 1 << (LEADING_BITS - 1)
 _MAX_VALUE_NS = (1 << 63) - 1
+_MAX_INDEX = (63 - LEADING_BITS + 2) * _HALF - 1
 _MAX_COUNT = (1 << 63) - 1
 _NO_MIN = 1 << 64
 
@@ -208,20 +209,19 @@ class Histogram:
         histogram.negative = integer(wire.get("neg", 0), "histogram neg", 0, _MAX_COUNT)
         index, edge = 0, -1
         for at in range(0, len(flat), 2):
-            gap = integer(flat[at], "histogram bucket gap", 0, MAX_BUCKETS * 2)
+            gap = integer(flat[at], "histogram bucket gap", 0, _MAX_INDEX)
             if gap == 0 and at:
                 raise ValueError("histogram buckets must ascend")
             n = integer(flat[at + 1], "histogram bucket count", 0, _MAX_COUNT)
             if n == 0:
                 raise ValueError("a bucket on the wire must not be empty")
-            index += gap
+            index = integer(index + gap, "histogram bucket index", 0, _MAX_INDEX)
             edge = _edge_of(index)
             histogram.counts[edge] = n
             histogram.count += n
         if not histogram.count:
             return histogram
-        if histogram.count > _MAX_COUNT or edge > _MAX_VALUE_NS:
-            raise ValueError("a histogram holds at most 2^63 - 1 values, each of at most 2^63 - 1 ns")
+        integer(histogram.count, "histogram count", 1, _MAX_COUNT)
         histogram.min_ns = integer(wire.get("min"), "histogram min", 0, _MAX_VALUE_NS)
         histogram.max_ns = integer(wire.get("max"), "histogram max", 0, _MAX_VALUE_NS)
         if bucket(histogram.min_ns) != next(iter(histogram.counts)) or bucket(histogram.max_ns) != edge:
