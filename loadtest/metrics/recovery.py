@@ -64,13 +64,13 @@ class RecoveryCurve:
         again (+), or no longer (-)."""
         _bump(self._fresh.subscribed, self._key_ms(t_ns), delta)
 
-    def primary_drop(self, t_ns: int) -> None:
-        """Count the first drop of a member of P; its `connected` and `subscribed` deltas carry the same `t_ns`."""
-        _bump(self._fresh.primary, self._key_ms(t_ns), 1)
+    def primary_drop(self, t_ns: int, n: int = 1) -> None:
+        """Count the first drop of `n` members of P; their `connected` and `subscribed` deltas carry the same `t_ns`."""
+        _bump(self._fresh.primary, self._key_ms(t_ns), n)
 
-    def secondary_drop(self, t_ns: int) -> None:  # noqa: ARG002 - the time is not needed for a count, yet callers have it
-        """Count a drop after t0 of a client that had recovered or was never in P."""
-        self._fresh.secondary += 1
+    def secondary_drop(self, t_ns: int, n: int = 1) -> None:  # noqa: ARG002 - a count needs no time, yet callers have it
+        """Count `n` drops after t0 of clients that had recovered or were never in P."""
+        self._fresh.secondary += n
 
     def attempt(self, t_ns: int, n: int = 1) -> None:
         """Count `n` connect attempts begun at `t_ns`."""
@@ -187,7 +187,7 @@ class RecoveryCurve:
         return peak
 
     def as_recovery(
-        self, until_ns: int, *, t_svc_s: float | None, t_rec_s: float | None, lost: int, metastable: bool
+        self, until_ns: int, *, t_svc_s: float | None, t_rec_s: float | None, lost: int | None, metastable: bool | None
     ) -> dict[str, Any]:
         """Return "recovery" of an event in `loadtest.run/1`; what other books know is passed in."""
         return {

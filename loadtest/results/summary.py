@@ -1,0 +1,147 @@
+"""Build `run.json` from what the run knows at its end, and decide its verdict.
+
+    RunFacts --complete, plain--> figures --thresholds--> outcomes --> verdict, reasons --> exit code
+
+The law of this file, first match wins:
+
+    interrupted   somebody ended the run early
+    invalid       the generator was the narrowest pipe, or workers were lost
+    fail          the target could not be reached, or a threshold is FAIL or NO_DATA
+    pass          otherwise
+
+The generator's rule (METRICS): its publish lateness p99 or loop lag p99 exceeds 10 % of a *gated* percentile, that is
+of the value *measured* for a threshold on `fanout.latency.*`. Measured, not the bar: the bar says what the target may
+take, the measured figure is the one that the generator's own delay is a part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.errors import ExitCode
+from loadtest.metrics.thresholds import Outcome, Threshold, evaluate
+from loadtest.results.plain import plain
+from loadtest.results.schema import SCHEMA, complete
+
+GENERATOR_SHARE = 0.10
+"""The largest part of a gated percentile that the generator's own delay may be."""
+
+_UNITS = {"ms": " ms", "s": " s", "percent": " %", "ratio": "", "count": ""}
+_DELAYS = (("lateness_p99_ms", "publish lateness p99"), ("loop_lag_p99_ms", "event-loop lag p99"))
+
+
+@dataclass(slots=True)
+class RunFacts:
+    """What a run knows at its end; the mappings have the keys of `loadtest.run/1`, missing ones become null.
+
+    Attributes:
+        started_at: ISO-8601 with its offset; `finished_at` likewise, None when the end was not seen.
+        profile: name, sha256. `target`: url, dialect, version, nodes. `harness`: see `environment.harness_facts`.
+        thresholds: the parsed thresholds of the profile; they are judged here.
+        invalid_reasons: sentences that say why the run measured the harness or the machine.
+        interrupted: the sentence that says who ended the run early, or None.
+        unreachable: the sentence that names the URL and the reason, or None.
+        extra: further top-level keys of run.json.
+    """
+
+    run_id: str
+    started_at: str
+    finished_at: str | None
+    profile: Mapping[str, Any]
+    target: Mapping[str, Any]
+    harness: Mapping[str, Any]
+    connections: Mapping[str, Any]
+    fanout: Mapping[str, Any]
+    generator: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]] = ()
+    thresholds: Sequence[Threshold] = ()
+    invalid_reasons: Sequence[str] = ()
+    interrupted: str | None = None
+    unreachable: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_summary(facts: RunFacts) -> dict[str, Any]:
+    """Return run.json: every key present, no NaN, verdict and reasons decided.
+
+    Beside the keys of METRICS it has `unreachable`: the sentence, or null.
+    """
+    figures: dict[str, Any] = complete(
+        plain(
+            {
+                **facts.extra,
+                "schema": SCHEMA,
+                "run_id": facts.run_id,
+                "started_at": facts.started_at,
+                "finished_at": facts.finished_at,
+                "unreachable": facts.unreachable,
+                "profile": facts.profile,
+                "target": facts.target,
+                "harness": facts.harness,
+                "connections": facts.connections,
+                "fanout": facts.fanout,
+                "events": facts.events,
+                "generator": facts.generator,
+            }
+        )
+    )
+    outcomes = [evaluate(threshold, figures) for threshold in facts.thresholds]
+    invalid = [*facts.invalid_reasons, *generator_faults(figures, facts.thresholds, outcomes)]
+    failed = [_why(t, o) for t, o in zip(facts.thresholds, outcomes, strict=True) if o.failed]
+    if facts.unreachable:
+        failed.insert(0, facts.unreachable)
+    if facts.interrupted:
+        verdict = "interrupted"
+    elif invalid and not facts.unreachable:
+        verdict = "invalid"
+    else:
+        verdict = "fail" if failed else "pass"
+    reasons = [*([facts.interrupted] if facts.interrupted else []), *invalid, *failed]
+    return figures | {
+        "verdict": verdict,
+        "reasons": reasons,
+        "thresholds": [plain(outcome.as_json()) for outcome in outcomes],
+    }
+
+
+def exit_code(run: Mapping[str, Any]) -> ExitCode:
+    """Return the exit code of `loadtest run` for a finished run.json."""
+    if run.get("verdict") == "interrupted":
+        return ExitCode.INTERRUPTED
+    if run.get("unreachable"):
+        return ExitCode.UNREACHABLE
+    codes = {"pass": ExitCode.PASS, "invalid": ExitCode.INVALID}
+    return codes.get(str(run.get("verdict")), ExitCode.THRESHOLD_FAILED)
+
+
+def generator_faults(
+    figures: Mapping[str, Any], thresholds: Sequence[Threshold], outcomes: Sequence[Outcome]
+) -> list[str]:
+    """Return the sentences that make a run invalid by METRICS' rule on the generator."""
+    generator = figures["generator"]
+    lost = generator.get("workers_lost") or 0
+    found = [f"{lost} {'worker was' if lost == 1 else 'workers were'} lost during the run."] if lost else []
+    gated: dict[str, float] = {}
+    for threshold, outcome in zip(thresholds, outcomes, strict=True):
+        if threshold.metric.name.startswith("fanout.latency.") and outcome.value is not None:
+            gated[threshold.metric.name] = outcome.value
+    for key, words in _DELAYS:
+        delay_ms = generator.get(key)
+        over = [name for name, value_ms in gated.items() if (delay_ms or 0) > GENERATOR_SHARE * value_ms]
+        if over:
+            name = min(over, key=lambda gate: gated[gate])
+            found.append(
+                f"The generator's {words} of {delay_ms:.3g} ms exceeds 10 % of {name} ({gated[name]:.4g} ms):"
+                " the harness was the narrowest pipe."
+            )
+    return found
+
+
+def _why(threshold: Threshold, outcome: Outcome) -> str:
+    if outcome.verdict == "NO_DATA":
+        return f"{threshold.expr}: no data."
+    if outcome.value is None:
+        return f"{threshold.expr}: not recovered."
+    return f"{threshold.expr}: measured {outcome.value:.6g}{_UNITS[threshold.metric.unit]}."
