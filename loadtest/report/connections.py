@@ -26,9 +26,9 @@ def states_chart(data: ReportData) -> Chart | None:
     line = Timeline(data, {key: data.column("connections", key) for key, *_ in STATES})
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "stackgroup": "state", "name": name, "x": line.x}
-        | {"y": [value or 0 for value in line.columns[key]], "line": {"width": 0.75, "color": colour}}
+        | {"y": [value or 0 for value in line.columns[key]], "line": {"width": 0, "color": colour}}
         | {"fillcolor": colour}
-        | ({"fillpattern": {"shape": pattern, "size": 6, "solidity": 0.35, "fgcolor": "@surface"}} if pattern else {})
+        | ({"fillpattern": _pattern(pattern, colour)} if pattern else {})
         for key, name, colour, pattern in STATES
     ]
     # A state that nobody was ever in would only lengthen the legend.
@@ -43,6 +43,10 @@ def states_chart(data: ReportData) -> Chart | None:
         head=("Phase", "Length", "Fewest subscribed", "Most subscribed", "Subscribed at its end", "Most in backoff"),
         rows=rows_by_phase(data, (subscribed, "min"), (subscribed, "max"), (subscribed, "last"), (waiting, "max")),
     )
+
+
+def _pattern(shape: str, colour: str) -> dict[str, Any]:
+    return {"shape": shape, "size": 7, "solidity": 0.2, "fillmode": "replace", "bgcolor": colour, "fgcolor": "@pattern"}
 
 
 def attempts_chart(data: ReportData) -> Chart | None:

@@ -69,7 +69,9 @@ class ReportData:
         """Return the phases in order, from the marks, or from the interval lines where there are no such marks."""
         starts = [(w.text(m, "mark"), w.number(m, "t_s") or 0.0) for m in self.marks if w.text(m, "kind") == "phase"]
         if not starts:
-            lines = [(w.text(line, "phase"), time_s) for line, time_s in zip(self.intervals, self.times_s(), strict=True)]
+            lines = [
+                (w.text(line, "phase"), time_s) for line, time_s in zip(self.intervals, self.times_s(), strict=True)
+            ]
             starts = [now for before, now in pairwise([("", 0.0), *lines]) if now[0] and before[0] != now[0]]
         if not starts:
             return []

@@ -78,10 +78,15 @@ def latency_table(run: Mapping[str, Any]) -> Html:
     parts = [table(head, rows, "Latencies of the whole run")]
     if w.dig(run, "fanout", "ttk_ms"):
         steps = [
-            [f"{k} % of the subscribers", *(w.milliseconds(w.number(run, "fanout", "ttk_ms", k, p)) for p in ("p50", "p99"))]
+            [
+                f"{k} % of the subscribers",
+                *(w.milliseconds(w.number(run, "fanout", "ttk_ms", k, p)) for p in ("p50", "p99")),
+            ]
             for k in ("50", "99", "100")
         ]
-        parts.append(table(("A message reached", "p50 of messages", "p99 of messages"), steps, "Time to k % of subscribers"))
+        parts.append(
+            table(("A message reached", "p50 of messages", "p99 of messages"), steps, "Time to k % of subscribers")
+        )
     return join(parts)
 
 
@@ -93,16 +98,18 @@ def delivery_table(run: Mapping[str, Any]) -> Html:
     if isinstance(classes, Mapping):
         accounts += [(CLASS_NAMES.get(name, w.plain(name, 60)), account) for name, account in classes.items()]
     rows = [
-        [name, *(w.count(w.number(account, figure)) for figure in figures), w.percent(_completeness(account))]
+        [name, *(w.count(w.number(account, figure)) for figure in figures), _completeness(account)]
         for name, account in accounts
     ]
     head = ("Deliveries to", "Expected", "Delivered", "Lost", "Duplicated", "Reordered", "Complete")
     return table(head, rows, "Deliveries at their deadline")
 
 
-def _completeness(account: object) -> float | None:
+def _completeness(account: object) -> str:
     share = w.number(account, "completeness")
-    if share is not None:
-        return share
     expected, delivered = w.number(account, "expected"), w.number(account, "delivered")
-    return min(1.0, delivered / expected) if expected and delivered is not None else None
+    if expected == 0:
+        return "nothing was due"
+    if share is None and expected and delivered is not None:
+        share = min(1.0, delivered / expected)
+    return w.percent(share)

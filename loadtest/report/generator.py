@@ -64,12 +64,18 @@ def trust(run: Mapping[str, Any]) -> Trust:
     error_ms = w.number(run, "generator", "clock_error_ms")
     if error_ms is not None:
         said.append(
-            "one host, one clock: no clock error" if error_ms == 0 else f"clocks agree within {w.milliseconds(error_ms)}"
+            "one host, one clock: no clock error"
+            if error_ms == 0
+            else f"clocks agree within {w.milliseconds(error_ms)}"
         )
     lost = w.number(run, "generator", "workers_lost")
     if lost is not None:
         grades.add(2 if lost else 0)
-        said.append("no worker was lost" if not lost else f"{w.count(lost)} {'worker was' if lost == 1 else 'workers were'} lost")
+        said.append(
+            "no worker was lost"
+            if not lost
+            else f"{w.count(lost)} {'worker was' if lost == 1 else 'workers were'} lost"
+        )
     if not said:
         return Trust("not at all", ("The generator kept no account of itself.",))
     if w.text(run, "verdict") == "invalid":
@@ -85,11 +91,15 @@ def generator_table(run: Mapping[str, Any]) -> Html:
     rows = (
         ("Publish lateness, p99", w.milliseconds(w.number(run, "generator", "lateness_p99_ms")), limit),
         ("Event-loop lag, p99", w.milliseconds(w.number(run, "generator", "loop_lag_p99_ms")), limit),
-        ("CPU of the busiest worker", w.percent(None if cpu is None else cpu / 100), f"better below {BUSY_PERCENT:.0f} %"),
+        (
+            "CPU of the busiest worker",
+            w.percent(None if cpu is None else cpu / 100),
+            f"better below {BUSY_PERCENT:.0f} %",
+        ),
         ("Clock error", w.milliseconds(w.number(run, "generator", "clock_error_ms")), "0 on one host"),
         ("Workers lost", w.count(w.number(run, "generator", "workers_lost")), "0"),
     )
-    return table(("The generator itself", "Measured", "Limit"), rows, "The generator's own account")
+    return table(("The generator itself", "Measured", "Limit"), rows, "The generator's own account", "generator")
 
 
 def generator_chart(data: ReportData) -> Chart | None:
@@ -98,7 +108,10 @@ def generator_chart(data: ReportData) -> Chart | None:
     if not any(value is not None for column in series.values() for value in column):
         return None
     line = Timeline(data, series)
-    styles = (("lateness_p99_ms", "publish lateness p99", "@series-1", "solid"), ("loop_lag_p99_ms", "loop lag p99", "@series-2", "dash"))
+    styles = (
+        ("lateness_p99_ms", "publish lateness p99", "@series-1", "solid"),
+        ("loop_lag_p99_ms", "loop lag p99", "@series-2", "dash"),
+    )
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "name": name, "x": line.x, "y": line.columns[key]}
         | {"line": {"color": colour, "dash": dash, "width": 1.75}, "hovertemplate": "%{y:.4~g} ms"}

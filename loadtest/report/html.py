@@ -1,13 +1,15 @@
 """Write one run as one HTML file: verdict first, then what happened, then how far to trust it.
 
-    verdict, story, key figures, thresholds
-    connections | recovery of each event | fan-out and deliveries | failures
-    the generator's own account | environment and profile
+verdict, story, key figures, thresholds
+connections | recovery of each event | fan-out and deliveries | failures
+the generator's own account | environment and profile
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from loadtest.report import wording as w
 from loadtest.report.chart import Chart
@@ -15,9 +17,9 @@ from loadtest.report.connections import attempts_chart, states_chart
 from loadtest.report.data import ReportData
 from loadtest.report.fanout import delivery_table, fanout_chart, latency_table
 from loadtest.report.generator import generator_chart, generator_table, trust
-from loadtest.report.markup import Html, el, join, table
+from loadtest.report.markup import Html, el, join
 from loadtest.report.page import figure, page, section
-from loadtest.report.recovery import recovery_charts, recovery_figures
+from loadtest.report.recovery import label_text, recovery_charts, recovery_figures, recovery_times
 from loadtest.report.summary_sections import (
     banner,
     environment,
@@ -41,7 +43,12 @@ def write_html(data: ReportData, path: Path) -> None:
 def render(data: ReportData) -> str:
     """Return the report of one run as the text of an HTML document."""
     recoveries = recovery_charts(data)
-    states, attempts, fanout, generator = states_chart(data), attempts_chart(data), fanout_chart(data), generator_chart(data)
+    states, attempts, fanout, generator = (
+        states_chart(data),
+        attempts_chart(data),
+        fanout_chart(data),
+        generator_chart(data),
+    )
     drawn = [states, attempts, fanout, generator, *(chart for _, chart in recoveries)]
     body = [
         _header(data),
@@ -52,13 +59,14 @@ def render(data: ReportData) -> str:
         section("thresholds", "Thresholds", thresholds_table(data.run)),
         section("connections", "Connections", _place(states), _place(attempts)),
         section("recovery", "Recovery", _recoveries(recoveries)),
-        section(
-            "fan-out", "Fan-out and delivery", _place(fanout), delivery_table(data.run), latency_table(data.run)
-        ),
+        section("fan-out", "Fan-out and delivery", _place(fanout), delivery_table(data.run), latency_table(data.run)),
         section("failures", "Failures", failures_table(data.run)),
         section("trust", "How far to trust it", _trust(data), generator_table(data.run), _place(generator)),
         section("environment", "Environment", environment(data)),
-        el("footer", el("p", f"Run {w.text(data.run, 'run_id') or 'unnamed'}, ", w.text(data.run, "schema") or "no schema")),
+        el(
+            "footer",
+            el("p", f"Run {w.text(data.run, 'run_id') or 'unnamed'}, ", w.text(data.run, "schema") or "no schema"),
+        ),
     ]
     title = f"{verdict_title(data)} - {w.plain(data.name, 80)}"
     return page(title, body, [chart for chart in drawn if chart is not None])
@@ -71,7 +79,7 @@ def verdict_title(data: ReportData) -> str:
 
 def _header(data: ReportData) -> Html:
     version, dialect = w.text(data.run, "target", "version"), w.text(data.run, "target", "dialect")
-    told = [w.plain(part, 120) for part in (version, dialect, w.text(data.run, "started_at")) if part]
+    told = [w.plain(part, 120) for part in (version, dialect, w.moment(w.text(data.run, "started_at"))) if part]
     return el(
         "header",
         el("p", "Gateway load test", class_="overline"),
@@ -83,28 +91,26 @@ def _header(data: ReportData) -> Html:
 def _warnings(data: ReportData) -> Html | None:
     if not data.warnings:
         return None
-    return el("ul", *(el("li", w.plain(warning)) for warning in data.warnings), class_="warnings", aria_label="Warnings")
+    return el(
+        "ul", *(el("li", w.plain(warning)) for warning in data.warnings), class_="warnings", aria_label="Warnings"
+    )
 
 
 def _place(chart: Chart | None) -> Html | None:
     return None if chart is None else figure(chart)
 
 
-def _recoveries(recoveries: list[tuple[object, Chart | None]]) -> Html:
+def _recoveries(recoveries: list[tuple[Mapping[str, Any], Chart | None]]) -> Html:
     if not recoveries:
         return el("p", "Nothing was dropped: the run had no event to recover from.", class_="muted")
     parts: list[Html] = []
     for event, chart in recoveries:
         if chart is None:
-            parts.append(el("h3", f"Recovery after {w.plain(w.text(event, 'name') or 'event', 60)}"))
+            parts.append(el("h3", f"Recovery after {label_text(event)}"))
             parts.append(el("p", "The run folder holds no recovery curve for this event.", class_="muted"))
         else:
             parts.append(figure(chart))
-        rows = [
-            [title, *(w.recovered(event, "recovery", key, p) for p in w.RECOVERY_STEPS)]
-            for title, key in (("connected", "t_conn_s"), ("subscribed again", "t_sub_s"))
-        ]
-        parts.append(table(("Clients back", *(f"{p} %" for p in w.RECOVERY_STEPS)), rows, "Time until they were back"))
+        parts.append(recovery_times(event))
         parts.append(recovery_figures(event))
     return join(parts)
 

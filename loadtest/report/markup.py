@@ -27,7 +27,7 @@ def escape(value: object) -> Html:
     return value if isinstance(value, Html) else Html(html.escape(str(value), quote=True))
 
 
-def el(name: str, *children: object, **attributes: object) -> Html:
+def el(name: str, /, *children: object, **attributes: object) -> Html:
     """Return one element; `class_` and `for_` lose their underscore, other underscores become hyphens.
 
     Args:
@@ -50,16 +50,20 @@ def join(parts: Iterable[object], between: str = "") -> Html:
     return Html(between.join(escape(part) for part in parts if part is not None))
 
 
-def table(head: Iterable[object], rows: Iterable[Iterable[object]], caption: object, **attributes: object) -> Html:
-    """Return a table whose first column holds row headers, wrapped so that a phone scrolls it and not the page."""
+def table(head: Iterable[object], rows: Iterable[Iterable[object]], caption: str, class_: str | None = None) -> Html:
+    """Return a table whose first column holds row headers, wrapped so that a phone scrolls it and not the page.
+
+    Args:
+        head: cells of the head; rows: rows of cells.
+        caption: what the table holds; the style sheet may hide it from sight under a heading that says the same.
+        class_: class of the table.
+    """
     heads = [el("th", cell, scope="col") for cell in head]
     body = []
     for row in rows:
         first, *rest = list(row)
         body.append(el("tr", el("th", first, scope="row"), *(el("td", cell) for cell in rest)))
-    inner = el(
-        "table", el("caption", caption), el("thead", el("tr", *heads)), el("tbody", *body), **attributes
-    )
+    inner = el("table", el("caption", caption), el("thead", el("tr", *heads)), el("tbody", *body), class_=class_)
     return el("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 

@@ -68,13 +68,9 @@ def _recovery_chart(data: ReportData, event: Mapping[str, Any], position: int) -
             "xaxis": {"title": {"text": "seconds since the drop"}, "rangemode": "tozero"},
             "yaxis": {"title": {"text": "% of clients"}, "range": [0, 104]},
             "hovermode": "x unified",
+            "margin": {"t": 16},
             "annotations": [_step_note(p, t, order) for order, (p, t) in enumerate(reached)],
         },
-        head=("Clients back", *(f"{p} %" for p in w.RECOVERY_STEPS)),
-        rows=[
-            [title, *(w.recovered(event, "recovery", key, p) for p in w.RECOVERY_STEPS)]
-            for title, key in (("connected", "t_conn_s"), ("subscribed again", "t_sub_s"))
-        ],
     )
 
 
@@ -95,19 +91,41 @@ def _step_note(step: str, time_s: float, order: int) -> dict[str, Any]:
     }
 
 
+def recovery_times(event: Mapping[str, Any]) -> Html:
+    """Return the times after which shares of the clients were connected, and subscribed again."""
+    rows = [
+        [title, *(w.recovered(event, "recovery", key, p) for p in w.RECOVERY_STEPS)]
+        for title, key in (("connected", "t_conn_s"), ("subscribed again", "t_sub_s"))
+    ]
+    head = ("Clients back", *(f"{p} %" for p in w.RECOVERY_STEPS))
+    return table(head, rows, f"Time until the clients were back after {label_text(event)}")
+
+
 def recovery_figures(event: Mapping[str, Any]) -> Html:
     """Return the figures of one event beyond its percentiles, each with what it means."""
     r = w.dig(event, "recovery") or {}
     metastable = w.dig(r, "metastable")
     stuck = w.NOT_MEASURED if metastable is None else ("yes" if metastable else "no")
     rows: Sequence[tuple[str, str, str]] = (
-        ("Dropped", f"{w.count(w.number(event, 'dropped'))} of {w.count(w.number(event, 'population'))}", "clients subscribed before the event"),
+        (
+            "Dropped",
+            f"{w.count(w.number(event, 'dropped'))} of {w.count(w.number(event, 'population'))}",
+            "clients subscribed before the event",
+        ),
         ("Recovered", w.recovered(r, "t_rec_s"), "99 % back and the service as good as before"),
         ("Service as before", w.recovered(r, "t_svc_s"), "fan-out p99 and completeness at their baseline, to stay"),
         ("Attempts", w.count(w.number(r, "attempts")), "connects tried since the drop"),
         ("Amplification", w.factor(w.number(r, "amplification")), "attempts per client"),
-        ("Storm peak", f"{w.count(w.number(r, 'peak_attempts_1s'))} in 1 s, {w.count(w.number(r, 'peak_attempts_10s'))} in 10 s", "most attempts"),
-        ("Secondary drops", w.count(w.number(r, "secondary_drops")), "drops after the first, of clients that were back or never hit"),
+        (
+            "Storm peak",
+            f"{w.count(w.number(r, 'peak_attempts_1s'))} in 1 s, {w.count(w.number(r, 'peak_attempts_10s'))} in 10 s",
+            "most attempts",
+        ),
+        (
+            "Secondary drops",
+            w.count(w.number(r, "secondary_drops")),
+            "drops after the first, of clients that were back or never hit",
+        ),
         ("Mean outage", w.seconds(w.number(r, "outage_s_mean")), "time lost per client"),
         ("Lost", w.count(w.number(r, "lost")), "deliveries that missed their deadline because of it"),
         ("Metastable", stuck, "stayed down although the cause was gone"),

@@ -53,15 +53,27 @@ def key_figures(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return (name, value, note) of the figures a reader looks for first; the terminal shows the same."""
     target, at_end = w.number(run, "connections", "target"), w.number(run, "connections", "at_end")
     figures = [
-        ("Clients held", w.count(w.number(run, "connections", "peak")), f"of {w.count(target)}; {w.count(at_end)} at the end"),
-        ("Ramp", w.seconds(w.number(run, "connections", "ramp_seconds")), f"connect p99 {w.milliseconds(w.number(run, 'connections', 'connect_ms', 'p99'))}"),
+        (
+            "Clients held",
+            w.count(w.number(run, "connections", "peak")),
+            f"of {w.count(target)}; {w.count(at_end)} at the end",
+        ),
+        (
+            "Ramp",
+            w.seconds(w.number(run, "connections", "ramp_seconds")),
+            f"connect p99 {w.milliseconds(w.number(run, 'connections', 'connect_ms', 'p99'))}",
+        ),
     ]
     for event in w.items(run, "events")[:2]:
         r = w.dig(event, "recovery")
         name = w.plain(w.text(event, "name") or "event", 24)
-        attempts = w.number(r, "amplification")
+        attempts = w.factor(w.number(r, "amplification")).removesuffix(" x")
         figures.append(
-            (f"99.9 % back after {name}", w.recovered(r, "t_sub_s", "99.9"), f"99 % {w.recovered(r, 't_sub_s', '99')}; {w.factor(attempts)} attempts")
+            (
+                f"99.9 % back after {name}",
+                w.recovered(r, "t_sub_s", "99.9"),
+                f"99 % {w.recovered(r, 't_sub_s', '99')}; {attempts} attempts each",
+            )
         )
     published = w.number(run, "fanout", "published")
     if published:
@@ -69,7 +81,11 @@ def key_figures(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         lost = w.number(run, "fanout", "lost")
         figures += [
             ("Fan-out p99", w.milliseconds(w.number(run, "fanout", "latency_ms", "p99")), f"p50 {w.milliseconds(p50)}"),
-            ("Delivered", w.percent(w.number(run, "fanout", "completeness")), f"{w.count(lost)} lost of {w.count(w.number(run, 'fanout', 'expected'))}"),
+            (
+                "Delivered",
+                w.percent(w.number(run, "fanout", "completeness")),
+                f"{w.count(lost)} lost of {w.count(w.number(run, 'fanout', 'expected'))}",
+            ),
         ]
     return figures
 
@@ -108,13 +124,17 @@ def thresholds_table(run: Mapping[str, Any]) -> Html:
         else (el("code", expr), value, outcome)
         for expr, value, outcome in rows
     ]
-    return table(("Threshold", "Measured", "Outcome"), shown, "Thresholds", class_="thresholds")
+    return table(("Threshold", "Measured", "Outcome"), shown, "Thresholds", "thresholds")
 
 
 def failures_table(run: Mapping[str, Any]) -> Html:
     """Return failed connects by reason, most frequent first, each with a bar of its share."""
     failures = w.dig(run, "connections", "failures")
-    counted = {w.plain(reason, 160): w.number(failures, reason) or 0 for reason in failures} if isinstance(failures, Mapping) else {}
+    counted = (
+        {w.plain(reason, 160): w.number(failures, reason) or 0 for reason in failures}
+        if isinstance(failures, Mapping)
+        else {}
+    )
     ordered = sorted(((n, reason) for reason, n in counted.items() if n), key=lambda pair: (-pair[0], pair[1]))
     attempts = w.number(run, "connections", "attempts")
     if not ordered:
@@ -127,10 +147,17 @@ def failures_table(run: Mapping[str, Any]) -> Html:
     rest = ordered[FAILURES_SHOWN:]
     if rest:
         left = sum(n for n, _ in rest)
-        rows.append((f"{len(rest)} more reasons", w.count(left), w.percent(left / attempts) if attempts else "", _bar(left / most)))
+        rows.append(
+            (
+                f"{len(rest)} more reasons",
+                w.count(left),
+                w.percent(left / attempts) if attempts else "",
+                _bar(left / most),
+            )
+        )
     rows.append(("in all", w.count(total), w.percent(total / attempts) if attempts else w.NOT_MEASURED, ""))
     bars = el("span", "relative", class_="visually-hidden")
-    return table(("Reason", "Failures", "Share of attempts", bars), rows, "Failed connects by reason", class_="failures")
+    return table(("Reason", "Failures", "Share of attempts", bars), rows, "Failed connects by reason", "failures")
 
 
 def _bar(share: float) -> Html:
@@ -154,8 +181,8 @@ def environment(data: ReportData) -> Html:
         ("Cores", "" if cores is None else w.count(cores)),
         ("Kernel", w.text(run, "harness", "kernel")),
         ("Memory per connection", "" if held is None else w.size(held)),
-        ("Started", w.text(run, "started_at")),
-        ("Finished", w.text(run, "finished_at") or "did not finish"),
+        ("Started", w.moment(w.text(run, "started_at"))),
+        ("Finished", w.moment(w.text(run, "finished_at")) or "did not finish"),
         ("Run", w.text(run, "run_id")),
         ("Profile SHA-256", w.text(run, "profile", "sha256")),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 NOT_MEASURED = "not measured"
@@ -118,10 +119,22 @@ def size(value_bytes: float | None) -> str:
     return f"{value_bytes:.0f} B"
 
 
+def moment(iso: str) -> str:
+    """Write an ISO-8601 time of UTC without its "T" and fractions; text that is none is returned as it is."""
+    try:
+        at = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    shown = at.strftime("%Y-%m-%d %H:%M:%S")
+    return shown if at.tzinfo is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def plain(words: object, limit: int = 400) -> str:
     """Return `words` as one line that cannot steer a terminal, at most `limit` characters long."""
     line = " ".join(str(words).split())
-    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in line)
+    shown = "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in line
+    )
     return shown if len(shown) <= limit else shown[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
