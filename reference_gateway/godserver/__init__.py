@@ -1,0 +1,1 @@
+"""The first call of every client: which gateway, which flags; the share of clients per version."""

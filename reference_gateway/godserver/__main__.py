@@ -1,0 +1,96 @@
+"""Run godserver: `python -m reference_gateway.godserver`, configured by its environment.
+
+RG_HOST, RG_PORT    where to listen (RG_HOST: 127.0.0.1)
+RG_FLEET            JSON {"version": ["ws://host:port/socket.io/", ..]}
+RG_SHARES           JSON {"version": share}; default: everybody to the first version of the fleet
+RG_FLAGS            JSON object handed to every client; default {}
+RG_CONTROL_TOKEN    who may change the shares
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import uvloop
+
+from reference_gateway.errors import SettingError
+from reference_gateway.godserver.bootstrap import Godserver
+from reference_gateway.godserver.fleet import Fleet, Node
+from reference_gateway.godserver.http import HttpConnection, sweep
+from reference_gateway.health import probe_http
+from reference_gateway.settings import read_port, read_text
+
+PROBE_EVERY_S: Final = 0.5
+PROBE_TIMEOUT_S: Final = 2.0
+
+log = logging.getLogger("godserver")
+
+
+async def _watch(fleet: Fleet, node: Node) -> None:
+    while True:
+        if fleet.report(node, await probe_http(node.host, node.port, PROBE_TIMEOUT_S)):
+            log.info("%s is %s", node.url, "healthy" if node.healthy else "not healthy")
+        await asyncio.sleep(PROBE_EVERY_S)
+
+
+async def _serve(env: Mapping[str, str]) -> None:
+    fleet = Fleet(_json_object(env, "RG_FLEET", None))
+    everybody = json.dumps({fleet.versions[0]: 1.0})
+    shares = _json_object(env, "RG_SHARES", everybody)
+    godserver = Godserver(fleet, shares, _json_object(env, "RG_FLAGS", "{}"), read_text(env, "RG_CONTROL_TOKEN"))
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, ended.set)
+    connections: set[HttpConnection] = set()
+    server = await loop.create_server(
+        lambda: HttpConnection(godserver.handle, connections),
+        read_text(env, "RG_HOST", "127.0.0.1"),
+        read_port(env),
+        backlog=4096,
+    )
+    watchers = [asyncio.create_task(_watch(fleet, node)) for node in fleet.nodes]
+    sweeper = asyncio.create_task(_sweep(connections))
+    await ended.wait()
+    server.close()
+    for task in (*watchers, sweeper):
+        task.cancel()
+    await asyncio.gather(*watchers, sweeper, return_exceptions=True)
+
+
+async def _sweep(connections: set[HttpConnection]) -> None:
+    while True:
+        await asyncio.sleep(5.0)
+        sweep(connections, time.monotonic())
+
+
+def _json_object(env: Mapping[str, str], name: str, default: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(read_text(env, name, default))
+    except ValueError as error:
+        raise SettingError(f"{name} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise SettingError(f"{name} must be a JSON object")
+    return value
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        uvloop.run(_serve(os.environ))
+    except (SettingError, OSError) as error:
+        log.error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

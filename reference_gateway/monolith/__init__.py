@@ -1,0 +1,1 @@
+"""Version `sync`: sockets and database transactions in one process, on python-socketio."""

@@ -1,0 +1,35 @@
+"""Run one node of version `sync`: `python -m reference_gateway.monolith`, configured by its environment.
+
+RG_NODE, RG_VERSION                      names shown in /healthz
+RG_HOST, RG_PORT                         where to listen (RG_HOST: 127.0.0.1)
+DATABASE_URL                             an SQLAlchemy URL with an async driver
+REDIS_URL                                only with several nodes
+RG_PING_INTERVAL_S, RG_PING_TIMEOUT_S    Engine.IO heartbeat (25, 20)
+RG_POOL_SIZE                             database connections of the process (5)
+"""
+
+from __future__ import annotations
+
+import os
+
+from reference_gateway.monolith.app import MonolithSettings, build_app
+from reference_gateway.serving import run_part, serve
+from reference_gateway.settings import read_number, read_port, read_text
+
+
+def _start() -> None:
+    env = os.environ
+    settings = MonolithSettings(
+        node=read_text(env, "RG_NODE", "gateway-1"),
+        version=read_text(env, "RG_VERSION", "sync"),
+        database_url=read_text(env, "DATABASE_URL"),
+        redis_url=env.get("REDIS_URL") or None,
+        ping_interval_s=read_number(env, "RG_PING_INTERVAL_S", 25.0, 0.1, 3600.0),
+        ping_timeout_s=read_number(env, "RG_PING_TIMEOUT_S", 20.0, 0.1, 3600.0),
+        pool_size=int(read_number(env, "RG_POOL_SIZE", 5, 1, 1000)),
+    )
+    serve(build_app(settings), read_text(env, "RG_HOST", "127.0.0.1"), read_port(env), ws="wsproto")
+
+
+if __name__ == "__main__":
+    run_part("sync", _start)

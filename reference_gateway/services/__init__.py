@@ -1,0 +1,1 @@
+"""Internal services behind the private API: domain rules over storage and broker."""

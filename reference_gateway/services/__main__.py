@@ -1,0 +1,23 @@
+"""Run the collections service: `python -m reference_gateway.services`, configured by its environment.
+
+RG_HOST, RG_PORT   where to listen (RG_HOST: 127.0.0.1)
+DATABASE_URL       an SQLAlchemy URL with an async driver
+REDIS_URL          the broker
+"""
+
+from __future__ import annotations
+
+import os
+
+from reference_gateway.services.app import build_app
+from reference_gateway.serving import run_part, serve
+from reference_gateway.settings import read_port, read_text
+
+
+def _start() -> None:
+    app = build_app(read_text(os.environ, "DATABASE_URL"), read_text(os.environ, "REDIS_URL"))
+    serve(app, read_text(os.environ, "RG_HOST", "127.0.0.1"), read_port(os.environ))
+
+
+if __name__ == "__main__":
+    run_part("collections", _start)

@@ -1,0 +1,96 @@
+"""How every part on uvicorn is served: uvloop, httptools, a deep backlog, no access log, one error style.
+
+Law: a request body is read to a bound and no further; a part that cannot start says why in one line and exits 2.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from reference_gateway.errors import SettingError
+
+BACKLOG: Final = 4096
+# Longer than any pooled client keeps an idle connection: the client closes first, no request meets a closing server.
+KEEP_ALIVE_S: Final = 75
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+
+class BodyError(ValueError):
+    """A request body is too large or not the JSON object it has to be."""
+
+
+def serve(app: ASGIApp, host: str, port: int, ws: Literal["none", "wsproto"] = "none") -> None:
+    """Serve `app` on (host, port) until SIGTERM; open connections then have one second.
+
+    Args:
+        app: any ASGI application.
+        host: address to listen on.
+        port: TCP port.
+        ws: "wsproto" to accept WebSockets; pings and compression are then the application's own affair.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws=ws,
+        ws_max_size=MAX_BODY_BYTES,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=1,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        lifespan="on",
+    )
+    uvicorn.Server(config).run()
+
+
+def run_part(name: str, start: Callable[[], None]) -> None:
+    """Configure logging for the part `name` and run `start`; a wrong setting is one line and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        start()
+    except SettingError as error:
+        logging.getLogger(name).error("%s", error)
+        sys.exit(2)
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of `request`.
+
+    Raises:
+        BodyError: it is over `MAX_BODY_BYTES`, not JSON, or not an object.
+    """
+    chunks: list[bytes] = []
+    size_bytes = 0
+    async for chunk in request.stream():
+        size_bytes += len(chunk)
+        if size_bytes > MAX_BODY_BYTES:
+            raise BodyError(f"the body is over {MAX_BODY_BYTES} bytes")
+        chunks.append(chunk)
+    try:
+        value = json.loads(b"".join(chunks))
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BodyError("the body must be a JSON object")
+    return value
+
+
+def refuse(status: int, error: str) -> JSONResponse:
+    """Return the JSON answer of a refused request: {"error": ...}."""
+    return JSONResponse({"error": error}, status_code=status)

@@ -1,0 +1,55 @@
+"""Read settings of a part from its environment: each value is checked once, here, and named in the error.
+
+Parts are configured by environment variables alone (12-factor), so a part can be started by hand exactly as the stack
+starts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reference_gateway.errors import SettingError
+
+
+def read_text(env: Mapping[str, str], name: str, default: str | None = None) -> str:
+    """Return the variable `name`; without a default it is required and must not be empty.
+
+    Raises:
+        SettingError: it is missing or empty.
+    """
+    value = env.get(name, "")
+    if value:
+        return value
+    if default is None:
+        raise SettingError(f"{name} is not set: the part needs it in its environment")
+    return default
+
+
+def read_number(env: Mapping[str, str], name: str, default: float | None, low: float, high: float) -> float:
+    """Return the variable `name` as a number within [low, high]; its unit is the one in its name.
+
+    Raises:
+        SettingError: it is missing without a default, not a number, or out of range.
+    """
+    raw = env.get(name, "")
+    if not raw and default is not None:
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        raise SettingError(f"{name}={raw!r} is not a number: allowed is {low:g} to {high:g}") from None
+    if not low <= value <= high:
+        raise SettingError(f"{name}={raw} is out of range: allowed is {low:g} to {high:g}")
+    return value
+
+
+def read_port(env: Mapping[str, str], name: str = "RG_PORT") -> int:
+    """Return the TCP port to listen on (1 to 65535; 0 lets the kernel choose).
+
+    Raises:
+        SettingError: it is missing or not a port.
+    """
+    value = read_number(env, name, None, 0, 65535)
+    if value != int(value):
+        raise SettingError(f"{name}={value:g} is not a port: allowed is 0 to 65535")
+    return int(value)

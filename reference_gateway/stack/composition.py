@@ -1,0 +1,205 @@
+"""From a config to parts: the only place that knows which part needs which.
+
+    clients -> godserver                     (which gateway?)
+            -> gateway-1..N -> api -> collections -> storage      version of shape "split"
+                  ^------- broker <------'
+            -> gateway-1..N (sockets + storage)                   version of shape "monolith"
+
+Every part is configured through its environment; secrets go there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reference_gateway.health import probe_http, probe_redis
+from reference_gateway.stack.broker import find_server, redact_url, server_command
+from reference_gateway.stack.config import StackConfig
+from reference_gateway.stack.data import DataFolder
+from reference_gateway.stack.part import Part
+from reference_gateway.stack.ports import assign_ports
+from reference_gateway.storage.location import sqlite_url
+from reference_gateway.versions import Version
+
+LOOPBACK: Final = "127.0.0.1"
+_WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """All parts of one stack, in the layers they start in, and where control will listen.
+
+    Attributes:
+        broker: the embedded broker, None when there is none or REDIS_URL names another.
+        inside: parts that only other parts talk to, and godserver.
+        gateways: nodes of all versions, in order.
+        control_port: where the supervisor's own control server will listen, on loopback.
+        outside_parts: parts that exist but are not ours, for the table (an external broker or database).
+    """
+
+    broker: Part | None
+    inside: Sequence[Part]
+    gateways: Sequence[Part]
+    control_port: int
+    outside_parts: Sequence[Mapping[str, str]]
+
+    @property
+    def parts(self) -> list[Part]:
+        """All parts that are ours, broker first."""
+        return [*([self.broker] if self.broker is not None else []), *self.inside, *self.gateways]
+
+    @property
+    def bootstrap_url(self) -> str:
+        """The first address of every client."""
+        godserver = next(part for part in self.inside if part.kind == "godserver")
+        return f"{godserver.url}/v1/bootstrap"
+
+
+def compose(config: StackConfig, data: DataFolder, token: str) -> Composition:
+    """Return the parts of the stack, with ports that are free now; nothing is started.
+
+    Args:
+        config: what to build.
+        data: where files go.
+        token: the control token, also valid for godserver's shares.
+
+    Raises:
+        SettingError: no broker can be found, or the ports do not fit.
+        PortInUseError: a fixed port is taken.
+    """
+    return _Composer(config, data, token).compose()
+
+
+class _Composer:
+    def __init__(self, config: StackConfig, data: DataFolder, token: str) -> None:
+        self._config = config
+        self._data = data
+        self._token = token
+        self._embeds_broker = config.needs_broker and config.redis_url is None
+        self._nodes: list[tuple[str, Version]] = []
+        for version in config.versions:
+            for _ in range(config.nodes):
+                self._nodes.append((f"gateway-{len(self._nodes) + 1}", version))
+        self._ports = self._assign_ports()
+
+    def compose(self) -> Composition:
+        broker = self._broker() if self._embeds_broker else None
+        inside = [self._godserver()]
+        if self._config.is_split:
+            inside += [self._collections(), self._api()]
+        return Composition(
+            broker=broker,
+            inside=inside,
+            gateways=[self._gateway(name, version) for name, version in self._nodes],
+            control_port=self._ports["control"],
+            outside_parts=self._outside_parts(),
+        )
+
+    def _assign_ports(self) -> dict[str, int]:
+        names = ["godserver", "control"]
+        names += ["collections", "api"] if self._config.is_split else []
+        names += ["broker"] if self._embeds_broker else []
+        names += [name for name, _ in self._nodes]
+        public = {"godserver", *(name for name, _ in self._nodes)}
+        hosts = {name: self._config.host if name in public else LOOPBACK for name in names}
+        return assign_ports(names, hosts, self._config.port_base)
+
+    def _part(
+        self, name: str, kind: str, module: str, env: Mapping[str, str], *, version: str = "", path: str = ""
+    ) -> Part:
+        public = kind in ("godserver", "gateway")
+        host = self._config.host if public else LOOPBACK
+        reached_at = _WILDCARDS.get(host, host)
+        port = self._ports[name]
+        return Part(
+            name=name,
+            kind=kind,
+            argv=[sys.executable, "-m", module],
+            env=self._environment({"RG_NODE": name, "RG_HOST": host, "RG_PORT": str(port), **env}),
+            host=reached_at,
+            port=port,
+            url=f"{'ws' if path else 'http'}://{_authority(reached_at, port)}{path}",
+            probe=probe_http,
+            log_file=self._data.log_file(name),
+            version=version,
+        )
+
+    def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        # DATABASE_URL and REDIS_URL reach only the parts that use them, through `own`.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL")}
+        return {**inherited, "PYTHONUNBUFFERED": "1", **self._config.environment, **own}
+
+    @property
+    def _database_url(self) -> str:
+        return self._config.database_url or sqlite_url(self._data.folder / "revisions.sqlite3")
+
+    @property
+    def _redis_url(self) -> str:
+        return self._config.redis_url or f"redis://{LOOPBACK}:{self._ports['broker']}/0"
+
+    def _broker(self) -> Part:
+        port = self._ports["broker"]
+        return Part(
+            name="broker",
+            kind="broker",
+            argv=server_command(find_server(), LOOPBACK, port, self._data.folder),
+            env=self._environment({}),
+            host=LOOPBACK,
+            port=port,
+            url=self._redis_url,
+            probe=probe_redis,
+            log_file=self._data.log_file("broker"),
+        )
+
+    def _collections(self) -> Part:
+        env = {"DATABASE_URL": self._database_url, "REDIS_URL": self._redis_url}
+        return self._part("collections", "service", "reference_gateway.services", env)
+
+    def _api(self) -> Part:
+        env = {
+            "RG_RULES": str(self._config.rules_file or self._data.rules_file),
+            "RG_COLLECTIONS_URL": f"http://{LOOPBACK}:{self._ports['collections']}",
+        }
+        return self._part("api", "api", "reference_gateway.api", env)
+
+    def _gateway(self, name: str, version: Version) -> Part:
+        env = {"RG_VERSION": version.name}
+        if version.shape == "monolith":
+            env["DATABASE_URL"] = self._database_url
+            if self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
+                env["REDIS_URL"] = self._redis_url
+            module = "reference_gateway.monolith"
+        else:
+            env |= {
+                "REDIS_URL": self._redis_url,
+                "RG_API_URL": f"http://{LOOPBACK}:{self._ports['api']}",
+                "RG_DRAIN_SECONDS": "0",
+                "RG_DRAIN_FILE": str(self._data.drain_file),
+            }
+            module = "reference_gateway.gateway"
+        return self._part(name, "gateway", module, env, version=version.name, path="/socket.io/")
+
+    def _godserver(self) -> Part:
+        fleet: dict[str, list[str]] = {version.name: [] for version in self._config.versions}
+        for name, version in self._nodes:
+            host = _WILDCARDS.get(self._config.host, self._config.host)
+            fleet[version.name].append(f"ws://{_authority(host, self._ports[name])}/socket.io/")
+        env = {"RG_FLEET": json.dumps(fleet), "RG_CONTROL_TOKEN": self._token}
+        return self._part("godserver", "godserver", "reference_gateway.godserver", env)
+
+    def _outside_parts(self) -> list[Mapping[str, str]]:
+        parts: list[Mapping[str, str]] = []
+        if self._config.redis_url is not None and self._config.needs_broker:
+            parts.append({"name": "broker", "kind": "broker", "url": redact_url(self._config.redis_url)})
+        where = redact_url(self._config.database_url) if self._config.database_url else self._database_url
+        parts.append({"name": "storage", "kind": "storage", "url": where})
+        return parts
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,93 @@
+"""What a stack is made of, checked before anything starts.
+
+StackConfig --composition--> parts --supervisor--> processes
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from reference_gateway.errors import SettingError
+from reference_gateway.versions import Version, find
+
+MAX_NODES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class StackConfig:
+    """One stack.
+
+    Attributes:
+        versions: the gateway versions to run, each with `nodes` nodes; the first one gets every client at the start.
+        nodes: gateway nodes per version, 1 to 256.
+        host: address the public parts (godserver, gateways) listen on; everything else listens on loopback.
+        port_base: first of the fixed ports (layout in `ports.py`); None chooses free ones.
+        ready_file: where the description of the healthy stack is written; None = only the default state file.
+        data_dir: where database, rules and logs live; None = a temporary folder, removed at the end.
+        log_dir: where the parts' output goes; None = `logs` in the data folder.
+        rules_file: the rule table of the private API; None = the shipped one, copied into the data folder.
+        start_timeout_s: how long one part may take to become healthy.
+        environment: variables for the parts, over this process's own.
+        redis_url: an existing broker; None starts an embedded one.
+        database_url: an existing database; None = SQLite in the data folder.
+    """
+
+    versions: tuple[Version, ...]
+    nodes: int = 1
+    host: str = "127.0.0.1"
+    port_base: int | None = None
+    ready_file: Path | None = None
+    data_dir: Path | None = None
+    log_dir: Path | None = None
+    rules_file: Path | None = None
+    start_timeout_s: float = 20.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    redis_url: str | None = None
+    database_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot.
+
+        Raises:
+            SettingError: names the flag, what was found and what is allowed.
+        """
+        if not self.versions or len({version.name for version in self.versions}) != len(self.versions):
+            raise SettingError("--version: give at least one version, and each at most once")
+        if not 1 <= self.nodes <= MAX_NODES:
+            raise SettingError(f"--nodes {self.nodes}: allowed is 1 to {MAX_NODES}")
+        if self.port_base is not None and not 1 <= self.port_base <= 65535:
+            raise SettingError(f"--port-base {self.port_base}: allowed is 1 to 65535")
+        if self.rules_file is not None and not self.rules_file.is_file():
+            raise SettingError(f"--rules {self.rules_file}: no such file")
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            raise SettingError(f"--host {self.host!r}: give the IP address of an interface, e.g. 127.0.0.1") from None
+
+    @property
+    def version_label(self) -> str:
+        """What the ready file calls the version: its name, or several joined by '+'."""
+        return "+".join(version.name for version in self.versions)
+
+    @property
+    def needs_broker(self) -> bool:
+        """Whether any version needs the broker with this many nodes."""
+        return any(version.broker_for_one_node or self.nodes > 1 for version in self.versions)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the private API and the collections service are needed."""
+        return any(version.shape == "split" for version in self.versions)
+
+
+def find_versions(label: str) -> tuple[Version, ...]:
+    """Return the rows that `--version` names: one, or several joined by '+' or ','.
+
+    Raises:
+        UnknownVersionError: one of them does not exist.
+    """
+    return tuple(find(name.strip()) for name in label.replace("+", ",").split(","))

@@ -1,0 +1,85 @@
+"""The control server of a running stack: deploy, status, down. Loopback only, one bearer token.
+
+POST /v1/deploy {"strategy", "drain_seconds"} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
+GET  /v1/status                               -> 200 {"version", "deploy", "parts": [..]}
+POST /v1/down                                 -> 202, then the stack ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from reference_gateway.errors import DeployError, DeployRunningError, SettingError
+from reference_gateway.stack.deploy import DeployOrder
+from reference_gateway.stack.stack import Stack
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Control:
+    """HTTP in front of one stack; `ended` is set when somebody asked for its end."""
+
+    def __init__(self, stack: Stack, ended: asyncio.Event) -> None:
+        self._stack = stack
+        self._ended = ended
+        self._deploys: set[asyncio.Task[dict[str, object]]] = set()
+        app = web.Application(client_max_size=64 * 1024, middlewares=[self._authorize])
+        app.router.add_post("/v1/deploy", self._deploy)
+        app.router.add_get("/v1/status", self._status)
+        app.router.add_post("/v1/down", self._down)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+
+    async def start(self) -> None:
+        """Listen on the stack's control port.
+
+        Raises:
+            OSError: the port was taken since it was found free.
+        """
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._stack.composition.control_port).start()
+
+    async def stop(self) -> None:
+        """Stop listening; a deploy in progress is cancelled, its caller sees the connection end."""
+        for task in self._deploys:
+            task.cancel()
+        await asyncio.gather(*self._deploys, return_exceptions=True)
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, f"Bearer {self._stack.token}".encode()):
+            return _refuse(401, "the control token is missing or wrong: it is in the ready file")
+        return await handler(request)
+
+    async def _deploy(self, request: web.Request) -> web.Response:
+        try:
+            order = DeployOrder.parse(json.loads(await request.text() or "{}"))
+        except (SettingError, ValueError) as error:
+            return _refuse(400, str(error))
+        # In a task of its own: a caller that gives up must not leave the stack half replaced.
+        task = asyncio.create_task(self._stack.deployer.deploy(order))
+        self._deploys.add(task)
+        task.add_done_callback(self._deploys.discard)
+        try:
+            return web.json_response(await asyncio.shield(task))
+        except DeployRunningError as error:
+            return _refuse(409, str(error))
+        except DeployError as error:
+            return _refuse(500, str(error))
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._stack.status())
+
+    async def _down(self, _request: web.Request) -> web.Response:
+        self._ended.set()
+        return web.json_response({"ok": True}, status=202)
+
+
+def _refuse(status: int, error: str) -> web.Response:
+    return web.json_response({"error": error}, status=status)

@@ -1,0 +1,79 @@
+"""One part of the stack: what it is, how it is started and what is known about it now.
+
+stopped -> starting -> healthy -> draining -> stopped
+              ^           |
+              +- backoff <+   ended although wanted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from reference_gateway.stack.process import Process
+
+Probe = Callable[[str, int, float], Awaitable[bool]]
+
+
+class State(StrEnum):
+    """Where a part is in its life; the drawing above has the steps."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    DRAINING = "draining"
+    BACKOFF = "backoff"
+
+
+@dataclass(slots=True)
+class Part:
+    """A part: the first block is fixed by the composition, the second is kept by the supervisor.
+
+    Attributes:
+        name: unique in the stack, e.g. "gateway-1".
+        kind: "gateway" (a node of any version), "godserver", "api", "service" or "broker".
+        argv, env: the program and its whole environment.
+        host, port: where it listens; `probe` is asked there.
+        url: what a person or a client uses; never holds a secret.
+        version: the gateway version of a node, empty otherwise.
+        restarts: how often it was started again after ending unasked.
+    """
+
+    name: str
+    kind: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    host: str
+    port: int
+    url: str
+    probe: Probe
+    log_file: Path
+    version: str = ""
+
+    process: Process | None = None
+    state: State = State.STOPPED
+    restarts: int = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running process, None when there is none."""
+        running = self.process is not None and self.process.returncode is None
+        return self.process.pid if running and self.process is not None else None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the part as the ready file and the status show it."""
+        described: dict[str, Any] = {"name": self.name, "kind": self.kind, "pid": self.pid, "url": self.url}
+        if self.version:
+            described["version"] = self.version
+        return described
+
+    def log_tail(self, lines: int = 8) -> str:
+        """Return the last lines of the part's log, for an error message."""
+        try:
+            text = self.log_file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])

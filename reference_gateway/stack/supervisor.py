@@ -1,0 +1,121 @@
+"""Keep parts alive: start them, notice when one ends unasked, start it again with backoff, end them all.
+
+    start(part) -> spawn -> probe until healthy -> keep: wait for the end -> backoff -> spawn -> ...
+    stop(part)  -> no longer kept -> SIGTERM -> (grace) -> SIGKILL
+
+Law: a part that is being stopped or replaced is never restarted behind the back of who stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from reference_gateway.errors import PartFailedError
+from reference_gateway.stack.part import Part, State
+from reference_gateway.stack.process import Process, spawn
+
+FIRST_BACKOFF_S: Final = 0.1
+LAST_BACKOFF_S: Final = 5.0
+STEADY_S: Final = 30.0
+_PROBE_EVERY_S: Final = 0.02
+_PROBE_TIMEOUT_S: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Owns the processes of all parts it was asked to start."""
+
+    def __init__(self, start_timeout_s: float) -> None:
+        self._start_timeout_s = start_timeout_s
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self, part: Part) -> None:
+        """Start `part` and return when it is healthy; from then on it is kept alive.
+
+        Raises:
+            PartFailedError: it ended, or did not become healthy in time (it is killed then).
+        """
+        await self._bring_up(part)
+        self._keepers[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
+
+    async def start_all(self, parts: Sequence[Part]) -> None:
+        """Start parts side by side.
+
+        Raises:
+            PartFailedError: at least one did not come up; the first failure is raised, the others are cancelled.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(self.start(part))
+        except* PartFailedError as failures:
+            raise failures.exceptions[0] from None
+
+    async def stop(self, part: Part, grace_s: float) -> None:
+        """End `part`, by force after `grace_s`, and stop keeping it."""
+        keeper = self._keepers.pop(part.name, None)
+        if keeper is not None:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+        if part.process is not None:
+            part.state = State.DRAINING
+            await part.process.end(grace_s)
+        part.state = State.STOPPED
+
+    async def stop_all(self, parts: Sequence[Part], grace_s: float) -> None:
+        """End parts side by side."""
+        await asyncio.gather(*(self.stop(part, grace_s) for part in parts))
+
+    async def _bring_up(self, part: Part) -> None:
+        part.state = State.STARTING
+        try:
+            process = part.process = spawn(part.argv, part.env, part.log_file)
+        except OSError as error:
+            raise PartFailedError(f"{part.name} cannot be started: {error}") from None
+        try:
+            await self._wait_healthy(part, process)
+        except BaseException:
+            await process.end(0.0)
+            part.state = State.STOPPED
+            raise
+        part.state = State.HEALTHY
+
+    async def _wait_healthy(self, part: Part, process: Process) -> None:
+        deadline_s = time.monotonic() + self._start_timeout_s
+        while not await part.probe(part.host, part.port, _PROBE_TIMEOUT_S) or process.returncode is not None:
+            if process.returncode is not None:
+                raise PartFailedError(f"{part.name} ended with status {process.returncode}\n{part.log_tail()}")
+            if time.monotonic() > deadline_s:
+                waited = f"{self._start_timeout_s:g} s"
+                raise PartFailedError(f"{part.name} was not healthy within {waited} at {part.url}\n{part.log_tail()}")
+            await asyncio.sleep(_PROBE_EVERY_S)
+
+    async def _keep(self, part: Part) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            process = part.process
+            assert process is not None
+            status: int | None = await process.wait()
+            if time.monotonic() - process.started_s > STEADY_S:
+                backoff_s = FIRST_BACKOFF_S
+            while True:
+                part.state = State.BACKOFF
+                log.warning("%s ended with status %s: starting it again in %.1f s", part.name, status, backoff_s)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+                part.restarts += 1
+                try:
+                    await self._bring_up(part)
+                except PartFailedError as error:
+                    log.warning("%s", error)
+                    status = part.process.returncode if part.process is not None else status
+                else:
+                    log.warning("%s is healthy again, process %s", part.name, part.pid)
+                    break

@@ -1,0 +1,149 @@
+"""The one way to the database: append a revision, read the latest one.
+
+    append_revision --> BEGIN (IMMEDIATE) - bump the collection - insert the revision - COMMIT --> number
+    latest          --> one read, beside the writer (WAL)
+
+Law: an append is one transaction; the number it returns is committed. On SQLite writers queue here (one at a time) and
+then for the file's write lock, never failing midway with "database is locked"; elsewhere the row lock of the collection
+orders them. The statements are plain SQL that SQLite, PostgreSQL, MySQL and MariaDB share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from reference_gateway.storage.schema import collections, metadata, revisions
+
+_WRITES: Final = "reference_gateway_writes"
+_BUSY_TIMEOUT_MS: Final = 10_000
+_BIRTH_ATTEMPTS: Final = 3
+
+
+class RevisionStore:
+    """Collections and revisions in one database, shared by everything in this process.
+
+    Use `await RevisionStore.open(url)`, and `close` when done.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT") if not _is_sqlite(engine) else engine
+        self._writes = engine.execution_options(**{_WRITES: True})
+        self._writer: contextlib.AbstractAsyncContextManager[Any] = (
+            asyncio.Lock() if _is_sqlite(engine) else contextlib.nullcontext()
+        )
+
+    @classmethod
+    async def open(cls, url: str, pool_size: int = 5) -> RevisionStore:
+        """Connect to `url` and create what is missing of the schema.
+
+        Args:
+            url: an SQLAlchemy URL with an async driver, e.g. `sqlite+aiosqlite:////tmp/r.sqlite3`.
+            pool_size: connections kept; an await for a free one is what a saturated pool looks like.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or used.
+        """
+        engine = create_async_engine(make_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=30)
+        if _is_sqlite(engine):
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        store = cls(engine)
+        await store._create_schema()
+        return store
+
+    async def _create_schema(self) -> None:
+        """Create missing tables; several processes may do so at once, the loser looks again."""
+        for attempt in range(_BIRTH_ATTEMPTS):
+            try:
+                async with self._writes.begin() as connection:
+                    await connection.run_sync(metadata.create_all)
+            except OperationalError:
+                if attempt == _BIRTH_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    async def append_revision(self, collection: str, parameter: str, text: str, author: str) -> int:
+        """Store an edit as the next revision of `collection` and return its number, from 1.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: nothing was stored.
+
+        Cost: one transaction of three to four statements; about a millisecond on SQLite.
+        """
+        for _ in range(_BIRTH_ATTEMPTS):
+            try:
+                async with self._writer, self._writes.begin() as connection:
+                    return await _append(connection, collection, parameter, text, author)
+            except IntegrityError as error:
+                # Two first edits of one collection met: the loser's insert of the collection row fails, and now exists.
+                conflict = error
+        raise conflict
+
+    async def latest(self, collection: str) -> int:
+        """Return the number of the latest revision of `collection`, 0 when it has none.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database did not answer.
+        """
+        async with self._reads.connect() as connection:
+            query = select(collections.c.revision).where(collections.c.id == collection)
+            return int((await connection.execute(query)).scalar_one_or_none() or 0)
+
+    async def close(self) -> None:
+        """Return every connection and end the threads behind them."""
+        await self._engine.dispose()
+
+
+async def _append(connection: AsyncConnection, collection: str, parameter: str, text: str, author: str) -> int:
+    row = collections.c.id == collection
+    bumped = await connection.execute(update(collections).where(row).values(revision=collections.c.revision + 1))
+    if bumped.rowcount:
+        number = int((await connection.execute(select(collections.c.revision).where(row))).scalar_one())
+    else:
+        number = 1
+        await connection.execute(insert(collections).values(id=collection, revision=number))
+    await connection.execute(
+        insert(revisions).values(
+            collection=collection,
+            revision=number,
+            parameter=parameter,
+            text=text,
+            author=author,
+            created_ns=time.time_ns(),
+        )
+    )
+    return number
+
+
+def _is_sqlite(engine: AsyncEngine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Make a fresh SQLite connection a WAL one whose transactions we begin ourselves (SQLAlchemy's SQLite recipe)."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin a writing transaction with the write lock at once: upgrading later is what fails with SQLITE_BUSY."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
