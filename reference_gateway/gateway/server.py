@@ -1,0 +1,216 @@
+"""A node: everything of one gateway process put together, and its life from listening to drained.
+
+    listen -> [accept -> upgrade -> sessions ...] -> SIGTERM -> stop accepting -> close 1001, paced -> gone
+
+The law: one process, one event loop, one timer. The node is the only one who knows all the parts; sessions reach the
+others through it. SIGKILL is safe at any moment: nothing here is kept anywhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import cast
+
+from reference_gateway import wire
+from reference_gateway.broker import Broker
+
+from . import handshake, packets
+from .framing import FrameReader, text_frame
+from .heartbeat import Heartbeat
+from .hub import Hub
+from .measures import Measures, prometheus
+from .session import OPEN, Session
+from .settings import Settings
+from .upstream import Upstream
+from .writer import Writer
+
+log = logging.getLogger(__name__)
+
+_SWEEP_S = 5.0
+_HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
+_DRAIN_STEP_S = 0.02
+_LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
+
+
+class Node:
+    """One gateway node. Create it inside the event loop; then `listen`, and at the end `drain` and `close`."""
+
+    def __init__(self, settings: Settings, broker: Broker) -> None:
+        loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.broker = broker
+        self.measures = Measures()
+        self.frames = FrameReader(settings.max_message_bytes)
+        self.heartbeat = Heartbeat(
+            settings.ping_interval_s, settings.ping_timeout_s, settings.handshake_timeout_s, settings.close_grace_s
+        )
+        self.writer = Writer(self.measures, loop.call_soon)
+        self.hub = Hub(broker, self.writer, self.measures, settings.subscribe_timeout_s, settings.max_subscriptions)
+        self.upstream = Upstream(
+            settings.api_url,
+            settings.node,
+            self.measures,
+            connections=settings.upstream_connections,
+            outstanding=settings.upstream_outstanding,
+            per_client=settings.upstream_per_client,
+            timeout_s=settings.upstream_timeout_s,
+        )
+        self.draining = False
+        self._was_healthy = False
+        self._sockets = 0  # TCP connections, health checks and handshakes included
+        self._connections = 0  # WebSockets that are not closing
+        self._gone = asyncio.Event()
+        self._loop = loop
+        self._server: asyncio.Server | None = None
+        self._sweep_at_s = loop.time() + _SWEEP_S
+        self._timer = loop.call_later(self.heartbeat.tick_s, self._tick)
+
+    async def listen(self) -> int:
+        """Accept connections from now on; return the port.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._server = await self._loop.create_server(
+            lambda: Session(self),
+            self.settings.host,
+            self.settings.port,
+            backlog=self.settings.backlog,
+            reuse_port=self.settings.reuse_port or None,
+        )
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def drain(self) -> None:
+        """Accept no more, tell every client to go (1001) over `drain_s`, and wait a moment for them to leave."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        sessions = list(self.heartbeat)
+        log.info("draining %d connections over %g s", len(sessions), self.settings.drain_s)
+        start_s = self._loop.time()
+        closed = 0
+        while closed < len(sessions):
+            elapsed_s = self._loop.time() - start_s
+            share = min(1.0, (elapsed_s + _DRAIN_STEP_S) / self.settings.drain_s) if self.settings.drain_s else 1.0
+            due = max(closed + 1, int(len(sessions) * share))
+            for session in sessions[closed:due]:
+                cast(Session, session).close(wire.GOING_AWAY)
+            closed = due
+            if closed < len(sessions):
+                await asyncio.sleep(_DRAIN_STEP_S)
+        del sessions
+        try:
+            async with asyncio.timeout(_LAST_WAIT_S):
+                while self._sockets:
+                    self._gone.clear()
+                    await self._gone.wait()
+        except TimeoutError:
+            log.info("%d connections were cut", self._sockets)
+
+    async def close(self) -> None:
+        """End the timer, the hub, the upstream and the broker."""
+        self._timer.cancel()
+        await self.hub.close()
+        await self.upstream.close()
+        await self.broker.close()
+
+    # ---- sessions call
+
+    def accepted(self, session: Session) -> None:
+        """Count a new TCP connection, bound it and watch its handshake."""
+        self._sockets += 1
+        self.measures.accepted += 1
+        if self._sockets > self.settings.max_connections + _HTTP_SPARE:
+            self.measures.rejected["sockets"] += 1
+            session.transport.abort()
+            return
+        session.transport.set_write_buffer_limits(high=self.settings.queue_bytes)
+        self.heartbeat.opening(session)
+
+    def left(self, session: Session) -> None:
+        """Forget a WebSocket that is closing or gone."""
+        self.heartbeat.leave(session)
+        self._connections -= 1
+
+    def lost(self) -> None:
+        """Count a TCP connection that is gone."""
+        self._sockets -= 1
+        if not self._sockets:
+            self._gone.set()
+
+    def request(self, session: Session, head: bytes) -> bool:
+        """Answer a request head; return whether the connection is a WebSocket now."""
+        try:
+            request = handshake.parse(head)
+            if request.path == b"/healthz":
+                session.finish(self._health())
+                return False
+            if request.path == b"/metrics":
+                session.finish(handshake.response("200 OK", self._metrics(), "text/plain; version=0.0.4"))
+                return False
+            switch = handshake.accept(request)
+            self._check_room()
+        except handshake.Refusal as refusal:
+            self.measures.rejected[refusal.reason] += 1
+            session.finish(handshake.refusal_response(refusal))
+            return False
+        settings = self.settings
+        hello = packets.open_text(
+            packets.new_id(), settings.ping_interval_s, settings.ping_timeout_s, settings.max_message_bytes
+        )
+        session.transport.write(switch + text_frame(hello))
+        session.state = OPEN
+        self._connections += 1
+        self.measures.sessions_opened += 1
+        self.heartbeat.enter(session)
+        return True
+
+    def head_too_big(self, session: Session) -> None:
+        """Answer a request head over the bound."""
+        self.measures.rejected["head_too_big"] += 1
+        session.finish(handshake.response("431 Request Header Fields Too Large", b""))
+
+    # ---- inside
+
+    def _check_room(self) -> None:
+        if self.draining:
+            raise handshake.Refusal("503 Service Unavailable", "draining", b"draining\n", "Retry-After: 1\r\n")
+        if self._connections >= self.settings.max_connections:
+            raise handshake.Refusal("503 Service Unavailable", "full", b"this node is full\n", "Retry-After: 1\r\n")
+
+    def _health(self) -> bytes:
+        """Answer /healthz: 200 from the first contact with the broker until draining, whatever the broker does then."""
+        self._was_healthy = self._was_healthy or self.broker.healthy
+        body = {
+            "node": self.settings.node,
+            "version": self.settings.version,
+            "connections": self._connections,
+            "draining": self.draining,
+            "broker_healthy": self.broker.healthy,
+        }
+        ready = self._was_healthy and not self.draining
+        status = "200 OK" if ready else "503 Service Unavailable"
+        return handshake.response(status, json.dumps(body).encode(), "application/json")
+
+    def _metrics(self) -> bytes:
+        gauges = {
+            "connections": self._connections,
+            "sockets": self._sockets,
+            "collections": len(self.hub),
+            "queue_bytes": sum(cast(Session, one).transport.get_write_buffer_size() for one in self.heartbeat),
+            "upstream_in_flight": self.upstream.in_flight,
+            "broker_healthy": int(self.broker.healthy),
+            "draining": int(self.draining),
+        }
+        return prometheus(self.measures, gauges, {"node": self.settings.node, "version": self.settings.version})
+
+    def _tick(self) -> None:
+        now_s = self._loop.time()
+        self._timer = self._loop.call_at(max(self._timer.when() + self.heartbeat.tick_s, now_s), self._tick)
+        self.heartbeat.tick()
+        if now_s >= self._sweep_at_s:
+            self._sweep_at_s = now_s + _SWEEP_S
+            self.hub.sweep()

@@ -1,0 +1,86 @@
+"""The settings of a node, read from the environment alone (12-factor). Bounds are part of the setting."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reference_gateway.settings import read_number, read_port, read_text
+
+_SPARE_FDS = 256  # listener, broker, upstream pool, log files, health checks
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a node can be told; the environment variable of each field stands behind it."""
+
+    node: str = "gateway-1"  # RG_NODE
+    version: str = "bifrost-1"  # RG_VERSION
+    host: str = "127.0.0.1"  # RG_HOST
+    port: int = 0  # RG_PORT, required
+    api_url: str = "http://127.0.0.1:9"  # RG_API_URL, required: base of the private API
+    broker_url: str = "memory:"  # REDIS_URL
+    ping_interval_s: float = 25.0  # RG_PING_INTERVAL_S
+    ping_timeout_s: float = 20.0  # RG_PING_TIMEOUT_S
+    handshake_timeout_s: float = 10.0  # RG_HANDSHAKE_TIMEOUT_S: from accept to Socket.IO CONNECT
+    close_grace_s: float = 5.0  # RG_CLOSE_GRACE_S: from our close frame to the end of the socket
+    drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
+    subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
+    max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default is what the fd limit allows
+    max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
+    max_message_bytes: int = 1 << 20  # RG_MAX_MESSAGE_BYTES: one client message, all its fragments
+    max_head_bytes: int = 16 * 1024  # RG_MAX_HEAD_BYTES: the HTTP request head
+    queue_bytes: int = 256 * 1024  # RG_QUEUE_BYTES: outgoing queue of a connection, behind the kernel's
+    backlog: int = 16_384  # RG_BACKLOG: the kernel caps it at net.core.somaxconn
+    reuse_port: bool = False  # RG_REUSE_PORT=1
+    upstream_connections: int = 32  # RG_UPSTREAM_CONNECTIONS: HTTP connections to the API
+    upstream_outstanding: int = 4096  # RG_UPSTREAM_OUTSTANDING: unanswered messages of all clients
+    upstream_per_client: int = 64  # RG_UPSTREAM_PER_CLIENT: unanswered messages of one client
+    upstream_timeout_s: float = 10.0  # RG_UPSTREAM_TIMEOUT_S
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Build the settings from environment variables.
+
+    Raises:
+        SettingError: one is missing, malformed or out of bounds; it is named.
+    """
+    default = Settings()
+
+    def seconds(name: str, value: float, low: float, high: float = 86_400) -> float:
+        return read_number(env, name, value, low, high)
+
+    def count(name: str, value: int, low: int, high: int) -> int:
+        return int(read_number(env, name, value, low, high))
+
+    return Settings(
+        node=read_text(env, "RG_NODE", default.node),
+        version=read_text(env, "RG_VERSION", default.version),
+        host=read_text(env, "RG_HOST", default.host),
+        port=read_port(env),
+        api_url=read_text(env, "RG_API_URL").rstrip("/"),
+        broker_url=read_text(env, "REDIS_URL", default.broker_url),
+        ping_interval_s=seconds("RG_PING_INTERVAL_S", default.ping_interval_s, 0.1),
+        ping_timeout_s=seconds("RG_PING_TIMEOUT_S", default.ping_timeout_s, 0.1),
+        handshake_timeout_s=seconds("RG_HANDSHAKE_TIMEOUT_S", default.handshake_timeout_s, 0.1),
+        close_grace_s=seconds("RG_CLOSE_GRACE_S", default.close_grace_s, 0.1),
+        drain_s=seconds("RG_DRAIN_SECONDS", default.drain_s, 0),
+        subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
+        max_connections=count("RG_MAX_CONNECTIONS", _connections_by_fd_limit(), 1, 10_000_000),
+        max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),
+        max_message_bytes=count("RG_MAX_MESSAGE_BYTES", default.max_message_bytes, 125, 1 << 30),
+        max_head_bytes=count("RG_MAX_HEAD_BYTES", default.max_head_bytes, 256, 1 << 20),
+        queue_bytes=count("RG_QUEUE_BYTES", default.queue_bytes, 1, 1 << 30),
+        backlog=count("RG_BACKLOG", default.backlog, 1, 65_535),
+        reuse_port=read_text(env, "RG_REUSE_PORT", "0") == "1",
+        upstream_connections=count("RG_UPSTREAM_CONNECTIONS", default.upstream_connections, 1, 10_000),
+        upstream_outstanding=count("RG_UPSTREAM_OUTSTANDING", default.upstream_outstanding, 1, 1_000_000),
+        upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),
+        upstream_timeout_s=seconds("RG_UPSTREAM_TIMEOUT_S", default.upstream_timeout_s, 0.1),
+    )
+
+
+def _connections_by_fd_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, min(soft, 10_000_000) - _SPARE_FDS)

@@ -1,0 +1,148 @@
+"""Clients' messages on their way to the private API: one HTTP call each, pooled, bounded, in order.
+
+    session --submit--> lane (session, collection) --POST {api}/v1/messages--> {"args": [...]} --answer--> session
+
+The law: a lane is a queue that one task empties, call by call, so the messages of one client about one collection
+reach the API in the order they were sent, while different collections go in parallel. A lane exists only while it
+has messages: an idle client costs nothing here. Everything is bounded: calls per client, calls in all, connections,
+seconds. A call that cannot be made or fails is an ack that says so, never silence, and is never repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import aiohttp
+
+from reference_gateway import wire
+
+from .measures import Measures
+
+log = logging.getLogger(__name__)
+
+
+class Caller(Protocol):
+    """What the upstream knows of a session."""
+
+    client: str
+    calls: int
+
+    def answer_all(self, ack: str | None, args: Sequence[object]) -> None:
+        """Send an ack if one was asked for and the session still lives."""
+
+
+class _Call(NamedTuple):
+    event: str
+    args: list[object]
+    ack: str | None
+
+
+class UpstreamError(Exception):
+    """A call failed; the text may be sent to the client, `reason` is for counting."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Upstream:
+    """The private API as seen from one node. Create it inside the event loop.
+
+    Args:
+        url: base URL of the API, without a trailing slash.
+        connections: HTTP connections kept to it.
+        outstanding, per_client: unanswered messages at most, of all clients and of one.
+        timeout_s: for one call, waiting for a connection included.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        node: str,
+        measures: Measures,
+        *,
+        connections: int,
+        outstanding: int,
+        per_client: int,
+        timeout_s: float,
+    ) -> None:
+        self._url = f"{url}/v1/messages"
+        self._node = node
+        self._measures = measures
+        self._outstanding = outstanding
+        self._per_client = per_client
+        self._lanes: dict[tuple[Caller, object], deque[_Call]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.in_flight = 0
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def submit(self, session: Caller, event: str, args: list[object], ack: str | None) -> None:
+        """Take one message of a client; its answer comes through `session.answer_all`."""
+        if session.calls >= self._per_client or self.in_flight >= self._outstanding:
+            whose = "yours" if session.calls >= self._per_client else "all"
+            self._measures.upstream_failures["full"] += 1
+            session.answer_all(ack, [wire.refused(f"too many unanswered messages ({whose}), try again")])
+            return
+        session.calls += 1
+        self.in_flight += 1
+        subject = args[0].get("collection") if args and isinstance(args[0], dict) else None
+        key = (session, subject if isinstance(subject, str) else None)
+        lane = self._lanes.get(key)
+        call = _Call(event, args, ack)
+        if lane is not None:
+            lane.append(call)
+            return
+        self._lanes[key] = deque([call])
+        task = asyncio.get_running_loop().create_task(self._empty(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give up what is under way and close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.close()
+
+    async def _empty(self, key: tuple[Caller, object]) -> None:
+        session, lane = key[0], self._lanes[key]
+        while lane:
+            call = lane.popleft()
+            self._measures.upstream_calls += 1
+            try:
+                answer = await self._post(session, call)
+            except UpstreamError as error:
+                self._measures.upstream_failures[error.reason] += 1
+                log.warning("%s: %s", call.event, error)
+                answer = [wire.refused(str(error))]
+            session.calls -= 1
+            self.in_flight -= 1
+            session.answer_all(call.ack, answer)
+        del self._lanes[key]
+
+    async def _post(self, session: Caller, call: _Call) -> list[object]:
+        body = {"event": call.event, "args": call.args, "client": session.client, "node": self._node}
+        try:
+            async with self._http.post(self._url, json=body) as response:
+                answer = json.loads(await response.read())
+                status = response.status
+        except TimeoutError as error:
+            raise UpstreamError("timeout", "the API did not answer in time") from error
+        except aiohttp.ClientError as error:
+            raise UpstreamError("unreachable", "the API cannot be reached") from error
+        except ValueError as error:
+            raise UpstreamError("malformed", "the API answered nonsense") from error
+        if status != 200:
+            raise UpstreamError("status", f"the API answered with status {status}")
+        if not isinstance(answer, dict) or not isinstance(answer.get("args"), list):
+            raise UpstreamError("malformed", "the API answered nonsense")
+        return list(answer["args"])
