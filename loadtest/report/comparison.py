@@ -1,4 +1,4 @@
-"""Runs side by side: whose clients were back sooner, as curves and as a table. One run each is no statistic, and is said so.
+"""Runs side by side: whose clients were back sooner, as curves and as a table, with no statistics in it.
 
 [ReportData, ...] --same event by name--> overlaid curves + one row per run
 """

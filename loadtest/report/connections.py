@@ -34,12 +34,17 @@ def states_chart(data: ReportData) -> Chart | None:
     # A state that nobody was ever in would only lengthen the legend.
     traces = [trace for trace in traces if any(trace["y"])] or traces[:1]
     subscribed, waiting = data.column("connections", "subscribed"), data.column("connections", "waiting")
+    layout = line.layout("clients")
+    for shape in layout["shapes"]:
+        if shape["type"] == "rect":
+            # Below a filled stack the phases could not be seen.
+            shape |= {"layer": "above", "fillcolor": "@band-above"}
     return Chart(
         key="states",
         title="Connections by state",
         caption="Every client of the population, each second, by what it was doing. Dashed lines mark events.",
         traces=traces,
-        layout=line.layout("clients"),
+        layout=layout,
         head=("Phase", "Length", "Fewest subscribed", "Most subscribed", "Subscribed at its end", "Most in backoff"),
         rows=rows_by_phase(data, (subscribed, "min"), (subscribed, "max"), (subscribed, "last"), (waiting, "max")),
     )

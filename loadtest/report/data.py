@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from loadtest.report import wording as w
+from loadtest.results.reader import open_run
 
 Line = Mapping[str, Any]
 
@@ -81,3 +83,21 @@ class ReportData:
     def faults(self) -> list[Line]:
         """Return the marks that are no phases."""
         return [mark for mark in self.marks if w.text(mark, "kind") != "phase"]
+
+
+def load(folder: Path | str) -> ReportData:
+    """Read a run folder, finished or crashed.
+
+    Raises:
+        ResultsError: it is no run folder, cannot be read, or is of another schema.
+    """
+    record = open_run(folder)
+    return ReportData(
+        run=record.run,
+        intervals=record.intervals,
+        marks=record.marks,
+        curves=record.curves,
+        manifest=record.manifest,
+        profile_text=record.profile_text,
+        warnings=record.warnings,
+    )

@@ -15,9 +15,7 @@ from loadtest.report import wording as w
 from loadtest.report.chart import Chart, Timeline, rows_by_phase
 from loadtest.report.data import ReportData
 from loadtest.report.markup import Html, table
-
-LIMIT_SHARE = 0.1
-"""Share of a gated percentile that the generator's own lateness or lag may reach. Source: METRICS.md."""
+from loadtest.results.summary import GENERATOR_SHARE
 
 BUSY_PERCENT = 80.0
 """CPU of one worker, in percent of a core, from which its own queue begins to show in the figures."""
@@ -32,14 +30,14 @@ class Trust:
 
 
 def gated_ms(run: Mapping[str, Any]) -> float | None:
-    """Return the smallest fan-out percentile that a threshold gates, else the fan-out p99, in ms."""
+    """Return the smallest measured fan-out percentile that a threshold gates, in ms, or None."""
     values = [
         value
         for threshold in w.items(run, "thresholds")
         if w.text(threshold, "expr").replace(" ", "").startswith("fanout.latency.")
         and (value := w.number(threshold, "value")) is not None
     ]
-    return min(values) if values else w.number(run, "fanout", "latency_ms", "p99")
+    return min(values, default=None)
 
 
 def trust(run: Mapping[str, Any]) -> Trust:
@@ -47,15 +45,18 @@ def trust(run: Mapping[str, Any]) -> Trust:
     grades = {0}
     said = []
     gate_ms = gated_ms(run)
+    # Without a gate the rule cannot condemn the run, but the reader still wants to know.
+    against_ms, worst = (gate_ms, 2) if gate_ms else (w.number(run, "fanout", "latency_ms", "p99"), 1)
+    named = "the gated fan-out percentile" if gate_ms else "the fan-out p99"
     for what, key in (("publishes left late by", "lateness_p99_ms"), ("the event loop lagged by", "loop_lag_p99_ms")):
         value_ms = w.number(run, "generator", key)
         if value_ms is None:
             continue
         sentence = f"{what} {w.milliseconds(value_ms)} (p99)"
-        if gate_ms:
-            share = value_ms / gate_ms
-            grades.add(2 if share > LIMIT_SHARE else 1 if share > LIMIT_SHARE / 2 else 0)
-            sentence += f", {w.percent(share)} of the fan-out percentile it is held against"
+        if against_ms:
+            share = value_ms / against_ms
+            grades.add(worst if share > GENERATOR_SHARE else 1 if share > GENERATOR_SHARE / 2 else 0)
+            sentence += f", {w.percent(share)} of {named}"
         said.append(sentence)
     cpu = w.number(run, "generator", "cpu_max_percent")
     if cpu is not None:
@@ -86,7 +87,7 @@ def trust(run: Mapping[str, Any]) -> Trust:
 def generator_table(run: Mapping[str, Any]) -> Html:
     """Return the generator's figures beside their limits."""
     gate_ms = gated_ms(run)
-    limit = "none gated" if gate_ms is None else f"at most {w.milliseconds(gate_ms * LIMIT_SHARE)}"
+    limit = "none gated" if gate_ms is None else f"at most {w.milliseconds(gate_ms * GENERATOR_SHARE)}"
     cpu = w.number(run, "generator", "cpu_max_percent")
     rows = (
         ("Publish lateness, p99", w.milliseconds(w.number(run, "generator", "lateness_p99_ms")), limit),

@@ -110,6 +110,8 @@ class LiveView:
     def _lines(self, width: int, height: int) -> list[Text]:
         head = panels.header(self._title, self._target, self._line, width)
         head += panels.phases(self._line, self._phase_began_s, self._planned_s, width)
+        if not self._line:
+            return (head + panels.log_lines(self._log, height - len(head)))[:height]
         left_width = width if width < WIDE else width * 11 // 20
         figures = panels.connections(self._line, left_width)
         figures += panels.rates(self._line, self._history["attempts"], self._failures, left_width)

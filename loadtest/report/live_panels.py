@@ -43,7 +43,7 @@ def _row(label: str, *parts: str | tuple[str, str]) -> Text:
 def header(title: str, target: str, line: Mapping[str, Any], width: int) -> list[Text]:
     """Return the title line: what runs, against what, since when."""
     time_s, workers = w.number(line, "t_s"), w.number(line, "workers")
-    right = f"{w.seconds(time_s)}" if time_s is not None else "starting"
+    right = w.elapsed(time_s) if time_s is not None else "starting"
     if workers is not None:
         right += f"  {w.count(workers)} {'worker' if workers == 1 else 'workers'}"
     left = Text.assemble((title, "bold"), ("  " + target if target else "", "dim"))
@@ -60,8 +60,8 @@ def phases(
     gone_s = max(0.0, (w.number(line, "t_s") or 0.0) - began_s.get(phase, 0.0))
     total_s = planned_s.get(phase)
     if not phase or not total_s:
-        return [_row(name, w.seconds(gone_s) if phase else "for the first figures"), Text("")]
-    right = f" {w.seconds(gone_s)} of {w.seconds(total_s)}"
+        return [_row(name, w.elapsed(gone_s) if phase else "for the first figures"), Text("")]
+    right = f" {w.elapsed(gone_s)} of {w.elapsed(total_s)}"
     room = max(10, width - _LABEL - len(right))
     full = round(room * min(1.0, gone_s / total_s))
     return [_row(name, ("━" * full, "cyan"), ("┄" * (room - full), "dim"), right), Text("")]
@@ -114,7 +114,8 @@ def fanout(line: Mapping[str, Any], p50: Sequence[float | None], p99: Sequence[f
     first = f"p50 {_ms(line, 'fanout', 'p50_ms')}  "
     second = f"p99 {_ms(line, 'fanout', 'p99_ms')}  "
     room = width - _LABEL - len(first)
-    told = f"{w.count(published)}/s published, {w.count(delivered)}/s delivered, slowest {_ms(line, 'fanout', 'max_ms').strip()}"
+    slowest = _ms(line, "fanout", "max_ms").strip()
+    told = f"{w.count(published)}/s published, {w.count(delivered)}/s delivered, slowest {slowest}"
     return [
         _row("Fan-out", first, (spark(p50, room), "green")),
         _row("", second, (spark(p99, room), "blue")),
@@ -135,8 +136,9 @@ def delivery(totals: Mapping[str, float]) -> list[Text]:
 def generator(line: Mapping[str, Any]) -> list[Text]:
     """Return the generator's own health in this second."""
     cpu = w.number(line, "generator", "cpu_max_percent")
+    late, lag = (_ms(line, "generator", key).strip() for key in ("lateness_p99_ms", "loop_lag_p99_ms"))
     told = (
-        f"late {_ms(line, 'generator', 'lateness_p99_ms').strip()}  lag {_ms(line, 'generator', 'loop_lag_p99_ms').strip()}  "
+        f"late {late}  lag {lag}  "
         f"CPU {'-' if cpu is None else f'{cpu:.0f} %'}  memory {w.size(w.number(line, 'generator', 'rss_bytes'))}"
     )
     return [_row("Generator", (told, "red" if (cpu or 0) > 80 else "dim"))]

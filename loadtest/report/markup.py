@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
+
+from loadtest.results.plain import plain
 
 
 class Html(str):
@@ -67,20 +68,9 @@ def table(head: Iterable[object], rows: Iterable[Iterable[object]], caption: str
     return el("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def finite(value: Any) -> Any:
-    """Return `value` with every NaN or infinity in it replaced by None, for JSON."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
-
-
 def script_json(value: Any) -> Html:
     """Return `value` as JSON that is safe inside a script element, whatever its strings hold."""
-    written = json.dumps(finite(value), allow_nan=False, separators=(",", ":"))
+    written = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         written = written.replace(character, f"\\u{ord(character):04x}")
     return Html(written)

@@ -4,8 +4,8 @@
     t=32.1 mark=deploy kind=deploy text="all-at-once, 2 nodes"
     t=34.0 log="deploy complete"
 
-Every line is `key=value` pairs, never coloured. Interval lines come each second for the first 10 s of a phase and after
-every mark, then every 5 s; marks, log texts and drops come at once.
+Every line is `key=value` pairs, never coloured. Interval lines come each second for the first 10 s of a phase, after a
+mark and after a drop, then every 5 s; marks and log texts come at once.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class PlainLog:
         time_s, phase = w.number(line, "t_s") or 0.0, w.text(line, "phase")
         if phase != self._phase:
             self._phase, self._close_until_s = phase, time_s + CLOSE_S
-        drops = w.number(line, "drops") or 0
-        due = time_s <= self._close_until_s or time_s - self._written_s >= SPARSE_S
-        if due or drops:
+        if w.number(line, "drops"):
+            self._close_until_s = time_s + CLOSE_S
+        if time_s <= self._close_until_s or time_s - self._written_s >= SPARSE_S:
             self._written_s = time_s
             self._write(time_s, _figures(line))
         for told in w.items(line, "log"):

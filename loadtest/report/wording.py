@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from loadtest.errors import UsageError
+from loadtest.metrics.thresholds import parse
 
 NOT_MEASURED = "not measured"
 NOT_RECOVERED = "not recovered"
@@ -91,6 +94,13 @@ def recovered(source: object, *keys: str) -> str:
     return seconds(number(holder, keys[-1]), NOT_RECOVERED if known else NOT_MEASURED)
 
 
+def elapsed(value_s: float) -> str:
+    """Write a running time with a fixed number of digits, for a display that must not jump: 0:27, 1:02:05."""
+    minutes, secs = divmod(int(value_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
 def percent(share: float | None) -> str:
     """Write a share (0 .. 1) as a percentage that is "100 %" or "0 %" only when it is exactly that."""
     if share is None:
@@ -138,21 +148,22 @@ def plain(words: object, limit: int = 400) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-_UNIT_BY_PART = (
-    (("latency", "uncorrected", "ttk", "connect", "lateness", "loop_lag", "clock_error"), milliseconds),
-    (("t_conn", "t_sub", "t_svc", "t_rec", "outage", "ramp"), seconds),
-    (("loss", "completeness", "rate", "duplication", "disorder", "dropped_share"), percent),
-)
+_UNITS: Mapping[str, Callable[[float], str]] = {
+    "ms": milliseconds,
+    "s": seconds,
+    "ratio": percent,
+    "percent": lambda value: percent(value / 100),
+    "count": count,
+}
 
 
 def threshold_value(expr: str, value: float | None, verdict: str) -> str:
-    """Write the measured side of a threshold in the unit of its metric (the unit run.json holds it in)."""
-    metric = expr.split("<")[0].split(">")[0].split("=")[0].split("!")[0].strip()
-    parts = metric.split(".")
+    """Write the measured side of a threshold, in the unit that its metric has in run.json."""
+    try:
+        metric = parse(expr).metric
+    except UsageError:
+        # A run of another version may gate on a metric that this one does not know: its number still tells something.
+        return "no data" if value is None else _significant(value)
     if value is None:
-        recovering = any(part.startswith("t_") for part in parts)
-        return NOT_RECOVERED if recovering and verdict == "FAIL" else "no data"
-    for names, write in _UNIT_BY_PART:
-        if any(part in names for part in parts):
-            return write(value)
-    return count(value) if float(value).is_integer() else _significant(value)
+        return NOT_RECOVERED if metric.never and verdict == "FAIL" else "no data"
+    return factor(value) if metric.name.endswith("amplification") else _UNITS[metric.unit](value)
