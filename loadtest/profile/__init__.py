@@ -3,9 +3,11 @@
 from loadtest.profile.channels import ChannelPlan
 from loadtest.profile.client import Client
 from loadtest.profile.faults import CommandFault, DeployFault, DropFault, Fault, HttpFault
+from loadtest.profile.loader import load_as_run, load_profile, parse_profile
 from loadtest.profile.model import Profile
 from loadtest.profile.population import ChannelGroup, Population
 from loadtest.profile.section import HttpRequest
+from loadtest.profile.shelf import find_profile, shipped_profiles
 from loadtest.profile.target import Bootstrap, Target, Tls
 from loadtest.profile.timeline import Phases, Ramp, Reconnect, Recovery
 from loadtest.profile.traffic import Publish, Subscribe
@@ -31,4 +33,9 @@ __all__ = [
     "Subscribe",
     "Target",
     "Tls",
+    "find_profile",
+    "load_as_run",
+    "load_profile",
+    "parse_profile",
+    "shipped_profiles",
 ]

@@ -13,7 +13,7 @@ class Client(Section):
     namespace: str = Field(default="/", pattern=r"^/", description="Socket.IO namespace (socketio only).")
     headers: dict[str, str] = Field(default_factory=dict, description="Extra headers of the upgrade request.")
     query: dict[str, str] = Field(default_factory=dict, description="Query parameters added to the URL.")
-    auth: Value | None = Field(default=None, description="Payload of Socket.IO's CONNECT (socketio only).")
+    auth: dict[str, Value] | None = Field(default=None, description="Payload of Socket.IO's CONNECT (socketio only).")
     hello: Value | None = Field(
         default=None, description="First message (websocket only): a table is sent as JSON, a string as it is."
     )

@@ -131,10 +131,14 @@ class Profile(Section):
     def to_toml(self, redact: bool = False) -> str:
         """Return the profile as run, after overrides and with defaults, as TOML that loads to the same profile.
 
+        Files it names are written with their absolute paths, so that the copy works from any folder.
+
         Args:
             redact: replace secrets (auth, headers, query, variables, hello, credentials in URLs) by "***".
         """
         content = self.content()
+        for table, key in self._files(content):
+            table[key] = str(self.file(table[key]).absolute())
         return dumps(redacted(content) if redact else content)
 
     def content(self) -> dict[str, Any]:
@@ -143,9 +147,19 @@ class Profile(Section):
 
     @cached_property
     def sha256(self) -> str:
-        """Return the hash of the canonical content: two files that say the same have the same."""
-        canonical = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        """Return the hash of the canonical content: two files that say the same have the same, wherever they lie."""
+        content = self.content()
+        for table, key in self._files(content):
+            table[key] = Path(table[key]).name
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @staticmethod
+    def _files(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+        """Return (table, key) of every file that the plain data of a profile names."""
+        tls = content["target"].get("tls", {})
+        places = [(content["client"], "csv"), *((tls, key) for key in ("ca", "cert", "key"))]
+        return [(table, key) for table, key in places if key in table]
 
     # -- derived profiles -------------------------------------------------------------------------------------------
 

@@ -21,14 +21,12 @@ class Subscribe(Section):
     ack: bool = Field(
         default=True, description="Wait for the server's word; false: counted as subscribed after `settle`."
     )
-    ack_path: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Dotted path, in a received message, that tells an ack (websocket with ack).",
+    ack_path: str = Field(
+        default="",
+        description="Dotted path that tells a good ack: into the ack's arguments (socketio), or into a message "
+        "(websocket, where ack needs it or ack_equals).",
     )
-    ack_equals: Value | None = Field(
-        default=None, description="Value at ack_path that means subscribed (websocket with ack)."
-    )
+    ack_equals: Value | None = Field(default=None, description="Value at ack_path that means subscribed.")
     settle_s: Seconds = Field(
         default=1.0, alias="settle", le=3600, description="With ack = false: time until subscribed."
     )
