@@ -11,9 +11,9 @@ from loadtest.report.data import ReportData
 STATES: tuple[tuple[str, str, str, str], ...] = (
     ("subscribed", "subscribed", "@state-subscribed", ""),
     ("subscribing", "subscribing", "@state-subscribing", "/"),
-    ("opening", "opening (TLS, upgrade, session)", "@state-opening", "x"),
-    ("connecting", "connecting (TCP)", "@state-connecting", "\\"),
-    ("waiting", "waiting (backoff)", "@state-waiting", "."),
+    ("opening", "opening", "@state-opening", "x"),
+    ("connecting", "connecting", "@state-connecting", "\\"),
+    ("waiting", "waiting", "@state-waiting", "."),
     ("idle", "idle", "@state-idle", ""),
 )
 """Key of the interval line, name, colour role and fill pattern, from the bottom of the stack to its top."""
@@ -42,7 +42,10 @@ def states_chart(data: ReportData) -> Chart | None:
     return Chart(
         key="states",
         title="Connections by state",
-        caption="Every client of the population, each second, by what it was doing. Dashed lines mark events.",
+        caption=(
+            "Every client of the population, each second. Waiting is backoff, connecting is TCP, opening is TLS, "
+            "upgrade and session. Dashed lines mark events."
+        ),
         traces=traces,
         layout=layout,
         head=("Phase", "Length", "Fewest subscribed", "Most subscribed", "Subscribed at its end", "Most in backoff"),

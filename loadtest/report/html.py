@@ -79,7 +79,8 @@ def verdict_title(data: ReportData) -> str:
 
 def _header(data: ReportData) -> Html:
     version, dialect = w.text(data.run, "target", "version"), w.text(data.run, "target", "dialect")
-    told = [w.plain(part, 120) for part in (version, dialect, w.moment(w.text(data.run, "started_at"))) if part]
+    ran = f"ran for {w.seconds(data.end_s)}" if data.end_s else ""
+    told = [w.plain(part, 120) for part in (version, dialect, w.moment(w.text(data.run, "started_at")), ran) if part]
     return el(
         "header",
         el("p", "Gateway load test", class_="overline"),

@@ -17,6 +17,9 @@ from loadtest.report.markup import Html, table
 MARKED = ("50", "90", "99", "99.9")
 """Percentages marked on the curve."""
 
+_NOTE_DROP = {"50": 18, "90": 30, "99": 70, "99.9": 96}
+"""Pixels from a mark down to its label: apart from each other even where the curve is steep."""
+
 
 def curve(curves: Mapping[str, Any], name: str, which: str) -> tuple[list[float], list[float]]:
     """Return (seconds since the drop, percent of the population) of one curve, thinned; empty when it is not there."""
@@ -69,25 +72,26 @@ def _recovery_chart(data: ReportData, event: Mapping[str, Any], position: int) -
             "yaxis": {"title": {"text": "% of clients"}, "range": [0, 104]},
             "hovermode": "x unified",
             "margin": {"t": 16},
-            "annotations": [_step_note(p, t, order) for order, (p, t) in enumerate(reached)],
+            "annotations": [_step_note(p, t, max([*back_t, 1e-9])) for p, t in reached],
         },
     )
 
 
-def _step_note(step: str, time_s: float, order: int) -> dict[str, Any]:
+def _step_note(step: str, time_s: float, end_s: float) -> dict[str, Any]:
+    late = time_s > 0.7 * end_s
     return {
         "x": time_s,
         "y": float(step),
         "text": f"<b>{step} %</b> {w.seconds(time_s)}",
-        "ax": 46,
-        "ay": (18, 26, 34, 58)[order % 4],
+        "ax": -40 if late else 40,
+        "ay": _NOTE_DROP[step],
         "arrowwidth": 1,
         "arrowhead": 0,
         "arrowcolor": "@muted",
         "standoff": 6,
-        "xanchor": "left",
+        "xanchor": "right" if late else "left",
         "font": {"size": 12, "color": "@ink"},
-        "bgcolor": "@surface",
+        "bgcolor": "@paper",
     }
 
 
@@ -130,7 +134,7 @@ def recovery_figures(event: Mapping[str, Any]) -> Html:
         ("Lost", w.count(w.number(r, "lost")), "deliveries that missed their deadline because of it"),
         ("Metastable", stuck, "stayed down although the cause was gone"),
     )
-    return table(("Figure", "Value", "Meaning"), rows, f"Figures of {label_text(event)}")
+    return table(("Figure", "Value", "Meaning"), rows, f"Figures of {label_text(event)}", "figures")
 
 
 def label_text(event: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@
     xaxis: { ...axis(layout.xaxis), showgrid: false },
     yaxis: axis(layout.yaxis),
     separators: ".,",
-    legend: { traceorder: "normal", orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top", font: { size: 12 }, itemwidth: 36 },
+    legend: { traceorder: "normal", orientation: "h", x: 0, xanchor: "left", y: 0, yref: "container", yanchor: "bottom", font: { size: 12 }, itemwidth: 36 },
     hoverlabel: { bgcolor: role("surface"), bordercolor: role("rule"), font: { color: role("ink"), family: role("sans") } },
     dragmode: coarse ? false : "zoom",
     showlegend: true,
