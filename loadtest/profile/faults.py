@@ -16,7 +16,9 @@ from loadtest.profile.section import HttpRequest, Section
 class FaultBase(Section):
     """What every fault has: a name and a moment (`at` or `after_steady`; neither: as soon as steady)."""
 
-    name: str = Field(default="", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Name in reports and thresholds.")
+    name: str = Field(
+        default="", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Name in reports and thresholds. Default: the kind."
+    )
     at_s: Seconds | None = Field(
         default=None, alias="at", le=31_536_000, description="Time since the start of the run."
     )
