@@ -74,6 +74,10 @@ def parse(text: str) -> Packet:
     data = _json(text[at:]) if at < len(text) else None
     if kind == EVENT:
         _check_event(data)
+    elif (kind == ACK and (ack is None or not isinstance(data, list))) or (
+        kind == CONNECT and not isinstance(data, dict | None)
+    ):
+        raise PacketError("the packet's payload is not of the shape its type asks for")
     return Packet(kind, namespace, ack, data)
 
 
