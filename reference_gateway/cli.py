@@ -36,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_out = Console(highlight=False, soft_wrap=True)
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ReadyFile = Annotated[
@@ -152,7 +152,7 @@ def _parts_table(title: str, parts: list[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for part in parts:
         restarts = f", restarted {part['restarts']}x" if part.get("restarts") else ""
-        state = f"{part.get('state', 'healthy')}{restarts}"
+        state = f"{part.get('state', 'healthy' if part['pid'] else '-')}{restarts}"
         pid = str(part["pid"]) if part["pid"] is not None else "-"
         table.add_row(part["name"], part["kind"], part.get("version", ""), state, pid, part["url"])
     return table

@@ -57,7 +57,11 @@ class RevisionStore:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
         store = cls(engine)
-        await store._create_schema()
+        try:
+            await store._create_schema()
+        except BaseException:
+            await store.close()
+            raise
         return store
 
     async def _create_schema(self) -> None:
