@@ -61,10 +61,7 @@ def attempts_chart(data: ReportData) -> Chart | None:
     """Return connect attempts, completed connects and failures per second, or None without intervals."""
     if not data.intervals:
         return None
-    failures: list[float | None] = [
-        sum(float(n) for n in (w.dig(line, "failures") or {}).values() if isinstance(n, int | float))
-        for line in data.intervals
-    ]
+    failures: list[float | None] = [w.total(line, "failures") for line in data.intervals]
     attempts, connected = data.column("attempts"), data.column("connected")
     line = Timeline(data, {"attempts": attempts, "connected": connected, "failures": failures})
     styles = (

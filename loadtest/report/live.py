@@ -101,7 +101,7 @@ class LiveView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        height = max(8, (options.height or options.max_height or console.height) - 1)
+        height = max(1, (options.height or options.max_height or console.height) - 1)
         for line in self._lines(width, height):
             line.truncate(width, overflow="ellipsis")
             yield from console.render(line, options.update(no_wrap=True, overflow="ellipsis", height=None))

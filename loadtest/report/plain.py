@@ -91,8 +91,6 @@ def _figures(line: Mapping[str, Any]) -> str:
         value = w.number(line, *keys)
         return "-" if value is None else f"{value:.2f}"
 
-    failures = w.dig(line, "failures")
-    failed = sum(w.number(failures, reason) or 0 for reason in failures) if isinstance(failures, Mapping) else 0
     pairs = [
         f"phase={_word(w.text(line, 'phase'))}",
         f"workers={whole('workers')}",
@@ -100,7 +98,7 @@ def _figures(line: Mapping[str, Any]) -> str:
         *(f"{state}={whole('connections', state)}" for state in ("waiting", "connecting", "opening", "subscribing")),
         f"attempts={whole('attempts')}",
         f"connected={whole('connected')}",
-        f"failed={failed:.0f}",
+        f"failed={w.total(line, 'failures'):.0f}",
         f"drops={whole('drops')}",
         f"published={whole('fanout', 'published')}",
         f"delivered={whole('fanout', 'delivered')}",

@@ -60,8 +60,7 @@ def back(event: object) -> str:
         return "fewer than half of the clients came back before the run ended (not recovered)"
     best = reached[-1]
     if best != "100":
-        missing = f"the rest {'was' if best != '99.9' else 'were'} not recovered when the run ended"
-        return f"{best} % were back after {w.seconds(times[best])}, {missing}"
+        return f"{best} % were back after {w.seconds(times[best])}, the rest was not recovered when the run ended"
     if times["99"] is None or times["99"] == times["100"]:
         return f"all were back after {w.seconds(times['100'])}"
     return f"99 % were back after {w.seconds(times['99'])}, all after {w.seconds(times['100'])}"

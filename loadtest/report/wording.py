@@ -39,6 +39,12 @@ def number(source: object, *keys: str) -> float | None:
     return value
 
 
+def total(source: object, *keys: str) -> float:
+    """Return the sum of the numbers of the object found by `dig`; 0 when there is none."""
+    value = dig(source, *keys)
+    return sum(number(value, key) or 0 for key in value) if isinstance(value, Mapping) else 0
+
+
 def text(source: object, *keys: str) -> str:
     """Return the text found by `dig`, a number as text, or "" for anything else."""
     value = dig(source, *keys)
@@ -107,11 +113,12 @@ def percent(share: float | None) -> str:
         return NOT_MEASURED
     if share in (0, 1):
         return f"{share * 100:.0f} %"
-    for digits in range(1, 7):
-        written = f"{share * 100:.{digits}f}"
-        if float(written) not in (0.0, 100.0):
-            return f"{written.rstrip('0').rstrip('.')} %"
-    return "over 99.999999 %" if share > 0.5 else "under 0.000001 %"
+    # What is missing to 0 or 100 keeps two significant digits: 99.987 %, not 99.99 %.
+    gap = min(abs(share), abs(1 - share)) * 100
+    digits = max(1, 1 - math.floor(math.log10(gap)))
+    if digits > 8:
+        return "over 99.999999 %" if share > 0.5 else "under 0.000001 %"
+    return f"{f'{share * 100:.{digits}f}'.rstrip('0').rstrip('.')} %"
 
 
 def factor(value: float | None) -> str:

@@ -71,7 +71,8 @@
     else delete document.documentElement.dataset.theme;
     document.querySelectorAll("details.as-table").forEach((details) => { details.open = printing; });
     // A sheet is narrower than most windows, and a drawing keeps the width it was made for.
-    Object.values(figures).forEach((figure) => { figure.layout.width = printing ? 660 : undefined; });
+    const sheet = printing ? { width: 660, height: 280 } : { width: undefined, height: undefined };
+    Object.values(figures).forEach((figure) => Object.assign(figure.layout, sheet));
     drawAll();
   };
   addEventListener("beforeprint", () => forPrint(true));
