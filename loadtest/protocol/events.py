@@ -108,7 +108,8 @@ class Ignored:
 class Partial:
     """A packet whose next `attachments` binary frames on the same connection belong to it.
 
-    Collect their payloads and hand both to `Dialect.decode_binary`. `header` is opaque to the caller.
+    Collect their payloads and hand both to `Dialect.decode_binary`; given to `decode`, such a frame is a fault, so a
+    caller that reads several frames at once stops decoding here. `header` is opaque to the caller.
     """
 
     KIND: ClassVar[int] = 9

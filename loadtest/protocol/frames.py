@@ -22,8 +22,9 @@ CLOSE = 0x8
 PING = 0x9
 PONG = 0xA
 
-MAX_PAYLOAD_BYTES = 1 << 20
-MAX_MESSAGE_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 17 << 20
+"""The largest padding a profile may ask for, 16 MiB, and the message around it."""
+MAX_MESSAGE_BYTES = MAX_PAYLOAD_BYTES
 MAX_CONTROL_BYTES = 125
 ZERO_MASK = b"\0\0\0\0"
 NO_STATUS = 1005

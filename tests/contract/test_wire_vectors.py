@@ -18,7 +18,7 @@ VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "wire_vector
 ONE_KEY_MASK = bytes.fromhex("37fa213d")
 
 
-def of(layer: str, *, faulty: bool = False) -> Any:
+def of(layer: str, *, faulty: bool = False) -> pytest.MarkDecorator:
     chosen = [v for v in VECTORS if v["layer"] == layer and ("fault" in v["expect"]) is faulty]
     return pytest.mark.parametrize("vector", chosen, ids=[v["name"] for v in chosen])
 
