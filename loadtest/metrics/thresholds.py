@@ -120,10 +120,7 @@ METRICS: tuple[Metric, ...] = (
 _BY_NAME = {metric.name: metric for metric in METRICS}
 _EVENT_TAILS = sorted((m.name.removeprefix("events.<name>.") for m in METRICS if m.of_event), key=len, reverse=True)
 
-_SHAPE = re.compile(
-    r"(?P<metric>[^\s<>=!]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<bound>[^\s<>=!]+(?:\s*[^\s<>=!\d]+)?)\s*"
-    r"(?:\bduring\s+(?P<phase>\S+)\s*)?(?P<abort>\babort)?"
-)
+_SHAPE = re.compile(r"(?P<metric>[^\s<>=!]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<rest>[^<>=!]+)")
 _PLAIN = re.compile(r"\d{1,15}(\.\d{1,12})?", re.ASCII)
 _EXAMPLE = '"fanout.latency.p99 < 250ms"'
 
@@ -176,16 +173,23 @@ def parse(expr: str) -> Threshold:
             f' if wanted, "during PHASE" and "abort", such as {_EXAMPLE}'
         )
     metric, event = _metric(expr, match["metric"])
-    phase = match["phase"]
+    words = match["rest"].split()
+    abort = words[-1] == "abort"
+    if abort:
+        words.pop()
+    phase = None
+    if len(words) > 1 and words[-2] == "during":
+        phase = words[-1]
+        del words[-2:]
     if phase is not None and phase not in PHASES:
         raise UsageError(f"threshold {_quoted(expr)}: unknown phase {_quoted(phase)}, one of {', '.join(PHASES)}")
     if phase is not None and event is not None:
         raise UsageError(f'threshold {_quoted(expr)}: an event has its own time, leave out "during {phase}"')
     try:
-        bound = _bound(match["bound"].strip(), metric.unit)
+        bound = _bound(" ".join(words), metric.unit)
     except UsageError as error:
         raise UsageError(f"threshold {_quoted(expr)}: {error}") from error
-    return Threshold(expr.strip(), metric, event, match["op"], bound, phase, match["abort"] is not None)
+    return Threshold(expr.strip(), metric, event, match["op"], bound, phase, abort)
 
 
 def evaluate(threshold: Threshold, run: Mapping[str, Any]) -> Outcome:

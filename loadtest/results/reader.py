@@ -10,6 +10,7 @@ unreadable curve, a missing manifest is a warning: a sentence in `warnings`, sho
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def _log(path: Path, warnings: list[str]) -> tuple[dict[str, Any], list[dict[str
             bad += bool(raw.strip())
         elif "schema" in line:
             head = line
-        elif not isinstance(line.get("t_s"), int | float):
+        elif not _is_time(line.get("t_s")):
             bad += 1
         else:
             (marks if "mark" in line else intervals).append(line)
@@ -111,6 +112,10 @@ def _log(path: Path, warnings: list[str]) -> tuple[dict[str, Any], list[dict[str
     for listed in (intervals, marks):
         listed.sort(key=lambda line: float(line["t_s"]))
     return head, intervals, marks
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _parsed(raw: str) -> dict[str, Any] | None:

@@ -97,7 +97,8 @@ def _events(intervals: Lines, marks: Lines) -> list[dict[str, Any]]:
     kinds = {str(mark["mark"]): str(mark.get("kind")) for mark in marks if mark.get("kind") != "phase"}
     seen: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
     for line in intervals:
-        for event in line.get("events") or ():
+        events = line.get("events")
+        for event in events if isinstance(events, list) else ():
             if isinstance(event, Mapping) and "name" in event:
                 seen.setdefault(str(event["name"]), []).append((_figure(line, "t_s"), event))
     return [
@@ -127,8 +128,8 @@ def _recovery(course: Sequence[tuple[float, Mapping[str, Any]]], intervals: Line
             curve.primary_drop(t_ns, now["dropped"] - before["dropped"])
         before = now
     for line in intervals:
-        if (begin_s := _figure(line, "t_s") - 1) + 1 > t0_s:
-            curve.attempt(round(begin_s * NS_PER_S), int(_figure(line, "attempts")))
+        if (t_s := _figure(line, "t_s")) > t0_s:
+            curve.attempt(round(t_s * NS_PER_S), int(_figure(line, "attempts")))
     until_ns = round(course[-1][0] * NS_PER_S)
     unknown = {"t_svc_s": None, "t_rec_s": None, "lost": None, "metastable": None}
     return curve.as_recovery(until_ns, **unknown) | {"secondary_drops": None}

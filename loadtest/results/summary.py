@@ -5,8 +5,9 @@
 The law of this file, first match wins:
 
     interrupted   somebody ended the run early
+    fail          the target could not be reached: there was nothing to measure
     invalid       the generator was the narrowest pipe, or workers were lost
-    fail          the target could not be reached, or a threshold is FAIL or NO_DATA
+    fail          a threshold is FAIL or NO_DATA
     pass          otherwise
 
 The generator's rule (METRICS): its publish lateness p99 or loop lag p99 exceeds 10 % of a *gated* percentile, that is
@@ -90,15 +91,16 @@ def build_summary(facts: RunFacts) -> dict[str, Any]:
     outcomes = [evaluate(threshold, figures) for threshold in facts.thresholds]
     invalid = [*facts.invalid_reasons, *generator_faults(figures, facts.thresholds, outcomes)]
     failed = [_why(t, o) for t, o in zip(facts.thresholds, outcomes, strict=True) if o.failed]
-    if facts.unreachable:
-        failed.insert(0, facts.unreachable)
     if facts.interrupted:
         verdict = "interrupted"
-    elif invalid and not facts.unreachable:
+    elif facts.unreachable:
+        verdict = "fail"
+    elif invalid:
         verdict = "invalid"
     else:
         verdict = "fail" if failed else "pass"
-    reasons = [*([facts.interrupted] if facts.interrupted else []), *invalid, *failed]
+    ended = [sentence for sentence in (facts.interrupted, facts.unreachable) if sentence]
+    reasons = [*ended, *invalid, *failed]
     return figures | {
         "verdict": verdict,
         "reasons": reasons,

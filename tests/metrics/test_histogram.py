@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.metrics.histogram import Histogram, bucket, rank, width
+
+values = st.lists(st.integers(min_value=0, max_value=4_000_000_000_000), max_size=60)
+
+
+def histogram_of(recorded: list[int]) -> Histogram:
+    histogram = Histogram()
+    histogram.record_many(recorded)
+    return histogram
+
+
+@pytest.mark.parametrize(
+    ("value", "edge", "wide"),
+    [
+        (0, 0, 1),
+        (1, 1, 1),
+        (2047, 2047, 1),
+        (2048, 2048, 2),
+        (2049, 2048, 2),
+        (2050, 2050, 2),
+        (4095, 4094, 2),
+        (4096, 4096, 4),
+        (4099, 4096, 4),
+        (1_000_000, 999_936, 512),
+        (250_000_000, 249_954_304, 131_072),
+    ],
+)
+def test_bucket_keeps_eleven_leading_bits(value: int, edge: int, wide: int) -> None:
+    assert bucket(value) == edge
+    assert width(edge) == wide
+    assert edge <= value < edge + wide
+
+
+@given(st.integers(min_value=0, max_value=(1 << 63) - 1))
+def test_bucket_is_narrower_than_a_thousandth(value: int) -> None:
+    edge = bucket(value)
+    assert edge <= value < edge + width(edge)
+    assert bucket(edge) == edge
+    assert width(edge) == 1 or width(edge) * 1024 <= edge
+
+
+@pytest.mark.parametrize(
+    ("percentile", "count", "expected"),
+    [
+        (50, 1, 1),
+        (50, 2, 1),
+        (50, 3, 2),
+        (99, 100, 99),
+        (99, 101, 100),
+        (99.9, 1000, 999),
+        (99.9, 1001, 1000),
+        (100, 7, 7),
+    ],
+)
+def test_rank_is_nearest_rank_without_float_noise(percentile: float, count: int, expected: int) -> None:
+    assert rank(percentile, count) == expected
+
+
+def test_percentiles_of_one_to_a_hundred_are_exact() -> None:
+    histogram = histogram_of(list(range(1, 101)))
+    assert [histogram.percentile_ns(p) for p in (0, 1, 50, 90, 99, 99.9, 100)] == [1, 1, 50, 90, 99, 100, 100]
+
+
+def test_percentile_is_the_highest_value_of_its_bucket_inside_min_and_max() -> None:
+    histogram = histogram_of([1_000_100, 1_000_200, 5_000_000])
+    # 1,000,100 and 1,000,200 share the bucket 999,936 .. 1,000,447.
+    assert histogram.percentile_ns(50) == 1_000_447
+    assert histogram.percentile_ns(100) == 5_000_000
+    assert histogram_of([1_000_100, 1_000_200]).percentile_ns(50) == 1_000_200
+
+
+def test_latency_ms_has_the_keys_of_the_schema() -> None:
+    histogram = Histogram()
+    histogram.record(1_000_000, 3)
+    histogram.record(2_000_000)
+    assert histogram.latency_ms() == {
+        "count": 4, "min": 1.0, "p50": 1.000447, "p90": 2.0, "p99": 2.0, "p99.9": 2.0, "max": 2.0,
+    }  # fmt: skip
+
+
+def test_empty_histogram_has_no_figures() -> None:
+    empty = Histogram()
+    assert empty.percentile_ns(50) is None
+    assert empty.latency_ms() == {
+        "count": 0, "min": None, "p50": None, "p90": None, "p99": None, "p99.9": None, "max": None,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="empty"):
+        empty.percentiles_ns((50,))
+
+
+def test_negative_values_count_as_zero_and_apart() -> None:
+    one, many = Histogram(), Histogram()
+    for value in (-5, 3, -1):
+        one.record(value)
+    many.record_many(iter((-5, 3, -1)))
+    assert one == many
+    assert (one.negative, one.count, one.min_ns, one.max_ns, one.counts) == (2, 3, 0, 3, {0: 2, 3: 1})
+    below = histogram_of([-7, -8])
+    assert (below.min_ns, below.max_ns, below.negative) == (0, 0, 2)
+
+
+@given(values)
+def test_record_many_equals_record(recorded: list[int]) -> None:
+    one = Histogram()
+    for value in recorded:
+        one.record(value)
+    assert one == histogram_of(recorded)
+
+
+@given(values, values)
+def test_merge_of_parts_equals_the_whole_in_any_order(first: list[int], second: list[int]) -> None:
+    whole = histogram_of(first + second)
+    forth, back = histogram_of(first), histogram_of(second)
+    forth.add(histogram_of(second))
+    back.add(histogram_of(first))
+    assert forth == whole == back
+    assert forth.latency_ms() == whole.latency_ms()
+
+
+@given(values.filter(bool), st.floats(min_value=0, max_value=100))
+def test_percentiles_are_within_a_thousandth_above_the_exact_one(recorded: list[int], percentile: float) -> None:
+    found = histogram_of(recorded).percentile_ns(percentile)
+    exact = sorted(recorded)[rank(percentile, len(recorded)) - 1]
+    assert found is not None
+    assert exact <= found <= exact * 1.001
+
+
+def test_percentiles_of_a_long_tail_are_within_a_thousandth() -> None:
+    rng = random.Random(7)
+    recorded = [int(rng.lognormvariate(16, 1.2)) for _ in range(20_000)]
+    histogram, ordered = histogram_of(recorded), sorted(recorded)
+    for percentile in (1, 50, 90, 99, 99.9, 99.99):
+        exact = ordered[math.ceil(percentile * 200) - 1]
+        assert histogram.percentile_ns(percentile) == pytest.approx(exact, rel=1e-3)
+
+
+def test_shifted_moves_small_values_exactly() -> None:
+    moved = histogram_of([10, 20, 2000]).shifted(-15)
+    assert moved.counts == {0: 1, 5: 1, 1985: 1}
+    assert (moved.min_ns, moved.max_ns, moved.negative, moved.count) == (0, 1985, 1, 3)
+    assert Histogram().shifted(5) == Histogram()
+
+
+@given(values.filter(bool), st.integers(min_value=0, max_value=10_000_000_000))
+def test_shifted_errs_by_less_than_two_buckets(recorded: list[int], delta: int) -> None:
+    moved = histogram_of(recorded).shifted(delta)
+    exact = sorted(recorded)[rank(50, len(recorded)) - 1] + delta
+    assert moved.percentile_ns(50) == pytest.approx(exact, rel=2e-3, abs=2)
+    assert (moved.min_ns, moved.max_ns) == (min(recorded) + delta, max(recorded) + delta)
+
+
+def test_wire_is_compact_and_literal() -> None:
+    histogram = histogram_of([3, 3, 2049, 4097])
+    # indices: 3, 2048, 3072
+    assert histogram.to_wire() == {"b": [3, 2, 2045, 1, 1024, 1], "min": 3, "max": 4097, "neg": 0}
+
+
+@given(values)
+def test_wire_round_trip_through_json(recorded: list[int]) -> None:
+    histogram = histogram_of(recorded)
+    assert Histogram.from_wire(json.loads(json.dumps(histogram.to_wire()))) == histogram
+
+
+GOOD: dict[str, Any] = {"b": [3, 2, 5, 1], "min": 3, "max": 8, "neg": 0}
+
+
+@pytest.mark.parametrize(
+    ("wire", "complaint"),
+    [
+        (None, "an object, not NoneType"),
+        ([1], "an object, not list"),
+        ({}, "'b' must be a list of pairs"),
+        (GOOD | {"b": [1]}, "'b' must be a list of pairs"),
+        (GOOD | {"b": [1, 1] * 50_001}, "at most 50,000 buckets"),
+        (GOOD | {"b": [3, 2, 0, 1]}, "must ascend"),
+        (GOOD | {"b": [3, 2, -1, 1]}, "bucket gap must be in"),
+        (GOOD | {"b": [3, 2, 5, 0]}, "must not be empty"),
+        (GOOD | {"b": [3, 2, 5, -1]}, "bucket count must be in"),
+        (GOOD | {"b": [3, 2, 5, 1.0]}, "bucket count must be an integer, not float"),
+        (GOOD | {"b": [3, True]}, "bucket count must be an integer, not bool"),
+        (GOOD | {"b": [55_295, 1, 55_295, 1]}, "bucket index must be in"),
+        (GOOD | {"b": [3, (1 << 63) - 1, 5, 1]}, "histogram count must be in"),
+        (GOOD | {"min": None}, "min must be an integer, not NoneType"),
+        (GOOD | {"min": 4}, "first and last bucket"),
+        (GOOD | {"max": 9}, "first and last bucket"),
+        (GOOD | {"neg": -1}, "neg must be in"),
+    ],
+)
+def test_wire_that_is_no_histogram_is_refused_by_name(wire: object, complaint: str) -> None:
+    assert Histogram.from_wire(GOOD).count == 3
+    with pytest.raises(ValueError, match=complaint):
+        Histogram.from_wire(wire)
+
+
+def test_hdr_gives_the_same_percentiles_above_a_millisecond() -> None:
+    rng = random.Random(3)
+    histogram = histogram_of([rng.randrange(2_000_000, 900_000_000) for _ in range(5_000)])
+    hdr = histogram.to_hdr()
+    assert hdr.get_total_count() == 5_000
+    for percentile in (50.0, 90.0, 99.0):
+        assert hdr.get_value_at_percentile(percentile) == histogram.percentile_ns(percentile)
+
+
+def test_hdr_holds_longer_than_an_hour_as_an_hour() -> None:
+    histogram = histogram_of([5 * 3_600 * 10**9])
+    assert histogram.to_hdr().get_max_value() == pytest.approx(3_600 * 10**9, rel=1e-3)
+    assert histogram.to_hdr().get_total_count() == 1

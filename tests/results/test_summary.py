@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loadtest.errors import ExitCode
+from loadtest.metrics.thresholds import parse
+from loadtest.results.schema import validate
+from loadtest.results.summary import RunFacts, build_summary, exit_code
+
+
+def test_a_run_that_keeps_its_thresholds_passes(facts: RunFacts) -> None:
+    run = build_summary(facts)
+    assert (run["verdict"], run["reasons"], exit_code(run)) == ("pass", [], ExitCode.PASS)
+    assert run["thresholds"] == [
+        {"expr": "fanout.latency.p99 < 250ms", "value": 30.0, "verdict": "PASS"},
+        {"expr": "events.deploy.t_sub.99.9 <= 4s", "value": 4.0, "verdict": "PASS"},
+    ]
+
+
+def test_every_key_is_there_and_null_where_nothing_was_measured(facts: RunFacts) -> None:
+    run = build_summary(facts)
+    assert validate(run) == []
+    assert run["connections"]["bytes_per_connection"] is None
+    assert run["target"] == {"url": "ws://127.0.0.1:1/", "dialect": "socketio", "version": None, "nodes": None}
+    assert run["fanout"]["ttk_ms"]["100"] == {"p50": None, "p99": None}
+    assert run["unreachable"] is None
+
+
+def test_failed_thresholds_are_the_reasons(facts: RunFacts) -> None:
+    facts.thresholds = [
+        parse("fanout.latency.p99 < 5ms"),
+        parse("events.deploy.t_svc < 5s"),
+        parse("events.other.t_sub.99 < 5s"),
+        parse("delivery.loss == 0"),
+        parse("connections.failures.rate < 1%"),
+    ]
+    run = build_summary(facts)
+    assert run["verdict"] == "fail"
+    assert run["reasons"] == [
+        "fanout.latency.p99 < 5ms: measured 30 ms.",
+        "events.deploy.t_svc < 5s: not recovered.",
+        "events.other.t_sub.99 < 5s: no data.",
+        "connections.failures.rate < 1%: measured 0.0333333.",
+    ]
+    assert exit_code(run) == ExitCode.THRESHOLD_FAILED
+
+
+@pytest.mark.parametrize(
+    ("generator", "verdict", "reason"),
+    [
+        ({"lateness_p99_ms": 3.0, "loop_lag_p99_ms": 3.0}, "pass", None),
+        ({"lateness_p99_ms": 3.001}, "invalid", "publish lateness p99 of 3 ms exceeds 10 % of fanout.latency.p99 (30"),
+        ({"loop_lag_p99_ms": 12.0}, "invalid", "loop lag p99 of 12 ms exceeds 10 % of fanout.latency.p99 (30 ms)"),
+        ({"workers_lost": 1}, "invalid", "1 worker was lost"),
+        ({"workers_lost": 2}, "invalid", "2 workers were lost"),
+        ({"lateness_p99_ms": None, "loop_lag_p99_ms": None}, "pass", None),
+    ],
+)  # fmt: skip
+def test_a_generator_in_its_own_way_is_invalid(
+    facts: RunFacts, generator: dict[str, Any], verdict: str, reason: str | None
+) -> None:
+    run = build_summary(replace(facts, generator={**facts.generator, **generator}))
+    assert run["verdict"] == verdict
+    assert (reason or "") in " ".join(run["reasons"])
+    assert exit_code(run) == (ExitCode.PASS if reason is None else ExitCode.INVALID)
+
+
+def test_lag_counts_against_the_smallest_gated_percentile_and_none_without_a_gate(facts: RunFacts) -> None:
+    late = replace(facts, generator={**facts.generator, "loop_lag_p99_ms": 2.0})
+    late.thresholds = [parse("fanout.latency.p99 < 250ms"), parse("fanout.latency.min < 250ms")]
+    assert "10 % of fanout.latency.min (10 ms)" in build_summary(late)["reasons"][0]
+    late.thresholds = [parse("delivery.loss == 0")]
+    assert build_summary(late)["verdict"] == "pass"
+
+
+def test_interrupted_beats_invalid_beats_fail(facts: RunFacts) -> None:
+    facts.thresholds = [parse("fanout.latency.p99 < 5ms")]
+    facts.invalid_reasons = ["The clock jumped."]
+    run = build_summary(facts)
+    assert run["verdict"] == "invalid"
+    assert run["reasons"] == ["The clock jumped.", "fanout.latency.p99 < 5ms: measured 30 ms."]
+    facts.interrupted = "Interrupted by Ctrl-C in the hold phase."
+    run = build_summary(facts)
+    assert run["verdict"] == "interrupted"
+    assert run["reasons"][0] == "Interrupted by Ctrl-C in the hold phase."
+    assert exit_code(run) == ExitCode.INTERRUPTED == 130
+
+
+def test_an_unreachable_target_fails_with_its_own_exit_code(facts: RunFacts) -> None:
+    facts.unreachable = "ws://127.0.0.1:1/: connection refused."
+    facts.invalid_reasons = ["2 workers were lost during the run."]
+    run = build_summary(facts)
+    assert run["verdict"] == "fail"
+    assert run["reasons"] == [facts.unreachable, *facts.invalid_reasons]
+    assert exit_code(run) == ExitCode.UNREACHABLE
+    assert validate(run) == []
+
+
+def test_nan_and_infinity_never_reach_json(facts: RunFacts) -> None:
+    facts.fanout = {**facts.fanout, "completeness": float("nan"), "ttk_ms": {"50": {"p50": 1.0, "p99": float("inf")}}}
+    facts.extra = {"note": float("inf"), "schema": "mine", "verdict": "mine"}
+    run = build_summary(facts)
+    assert run["fanout"]["completeness"] is None
+    assert run["fanout"]["ttk_ms"]["50"] == {"p50": 1.0, "p99": None}
+    assert run["note"] is None
+    assert (run["schema"], run["verdict"]) == ("loadtest.run/1", "pass")
+    json.dumps(run, allow_nan=False)
+
+
+def test_an_unknown_verdict_is_not_a_pass() -> None:
+    assert exit_code({}) == ExitCode.THRESHOLD_FAILED
