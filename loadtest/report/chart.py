@@ -18,8 +18,8 @@ from loadtest.report import wording as w
 from loadtest.report.data import ReportData, Span
 from loadtest.report.decimate import rows_to_keep
 
-LABELLED_EVENTS = 8
-"""Most events whose line in a chart carries a label; the others keep their line."""
+LABEL_ROOM = 0.14
+"""Share of the time axis that the label of an event needs; where two rows are full, an event keeps only its line."""
 
 PHASE_NAMES = {"ramp": "ramp", "warmup": "warm-up", "hold": "hold", "drain": "drain"}
 
@@ -118,15 +118,18 @@ def _phase_bands(spans: list[Span], axis: TimeAxis, end: float) -> tuple[list[di
 def _event_lines(data: ReportData, axis: TimeAxis, end: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
-    for position, (name, at_s) in enumerate(event_times(data)):
+    free_from = [0.0, 0.0]
+    for name, at_s in event_times(data):
         x = axis.of([at_s])[0]
         shapes.append(
             {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
             | {"line": {"color": "@event", "width": 1.5, "dash": "dash"}}
         )
-        if position < LABELLED_EVENTS:
+        row = next((row for row, free in enumerate(free_from) if x >= free), None)
+        if row is not None:
+            free_from[row] = x + LABEL_ROOM * end
             notes.append(
-                {"x": x, "y": 1, "xref": "x", "yref": "paper", "yshift": 16 + 14 * (position % 2), "showarrow": False}
+                {"x": x, "y": 1, "xref": "x", "yref": "paper", "yshift": 16 + 14 * row, "showarrow": False}
                 | {"yanchor": "bottom", "xanchor": "right" if x > 0.85 * end else "left" if x < 0.1 * end else "center"}
                 | {"text": f"<b>{label(name)}</b> {w.seconds(at_s)}", "font": {"size": 12, "color": "@event"}}
             )

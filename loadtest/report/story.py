@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtest.report import wording as w
 
-EVENTS_TOLD = 3
+EVENTS_TOLD = 2
 
 
 def story(run: Mapping[str, Any]) -> str:
@@ -60,7 +60,7 @@ def back(event: object) -> str:
         return "fewer than half of the clients came back before the run ended (not recovered)"
     best = reached[-1]
     if best != "100":
-        return f"{best} % were back after {w.seconds(times[best])}, the rest was not recovered when the run ended"
+        return f"{best} % were back after {w.seconds(times[best])}, the rest not recovered when the run ended"
     if times["99"] is None or times["99"] == times["100"]:
         return f"all were back after {w.seconds(times['100'])}"
     return f"99 % were back after {w.seconds(times['99'])}, all after {w.seconds(times['100'])}"
@@ -78,4 +78,4 @@ def _delivered(run: Mapping[str, Any]) -> str:
     else:
         told = f"{w.count(delivered)} of {w.count(expected)} deliveries arrived"
     p99 = w.number(run, "fanout", "latency_ms", "p99")
-    return told if p99 is None else f"{told}, 99 % of them within {w.milliseconds(p99)}"
+    return told if p99 is None else f"{told}, fan-out p99 {w.milliseconds(p99)}"

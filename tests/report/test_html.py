@@ -170,7 +170,7 @@ def test_recovery_that_never_came_is_said_in_words(data: ReportData, run: dict[s
     run |= {"verdict": "fail", "reasons": ["events.deploy.t_sub.99.9 < 60s: not recovered."]}
     run["thresholds"][1] |= {"value": None, "verdict": "FAIL"}
     page = Page(render(replace(data, run=run)))
-    assert "the rest was not recovered when the run ended" in page.text
+    assert "the rest not recovered when the run ended" in page.text
     assert page.text.count("not recovered") >= 8
     assert "fails" in page.text
     assert [note["text"][:8] for note in page.figures["recovery-0"]["layout"]["annotations"]] == [
