@@ -13,6 +13,8 @@ from loadtest.metrics.histogram import Histogram, bucket, rank, width
 
 values = st.lists(st.integers(min_value=0, max_value=4_000_000_000_000), max_size=60)
 
+signed = st.lists(st.integers(min_value=-5_000, max_value=4_000_000_000_000), max_size=60)
+
 
 def histogram_of(recorded: list[int]) -> Histogram:
     histogram = Histogram()
@@ -118,7 +120,7 @@ def test_record_many_equals_record(recorded: list[int]) -> None:
     assert one == histogram_of(recorded)
 
 
-@given(values, values)
+@given(signed, signed)
 def test_merge_of_parts_equals_the_whole_in_any_order(first: list[int], second: list[int]) -> None:
     whole = histogram_of(first + second)
     forth, back = histogram_of(first), histogram_of(second)
@@ -150,6 +152,7 @@ def test_shifted_moves_small_values_exactly() -> None:
     assert moved.counts == {0: 1, 5: 1, 1985: 1}
     assert (moved.min_ns, moved.max_ns, moved.negative, moved.count) == (0, 1985, 1, 3)
     assert Histogram().shifted(5) == Histogram()
+    assert histogram_of([-3, 30]).shifted(-10).negative == 2  # the one from before, and the 0 that it became
 
 
 @given(values.filter(bool), st.integers(min_value=0, max_value=10_000_000_000))

@@ -141,6 +141,14 @@ def test_a_crashed_runs_recovery_is_known_to_the_second(crashed: RunFolder) -> N
     assert recovery["secondary_drops"] is None
 
 
+def test_a_crashed_rolling_deploy_counts_until_its_last_node(folder: RunFolder) -> None:
+    for line in (interval(3, 50, 50), interval(4, 100, 50), interval(5, 50, 100), interval(6, 100, 100)):
+        folder.append_interval(line)
+    (event,) = open_run(folder.path).run["events"]
+    assert event["recovery"]["t_conn_s"]["99"] == 3.5
+    assert event["recovery"]["t_conn_s"]["50"] == 0.0
+
+
 def test_a_run_that_crashed_at_once_is_still_a_run(folder: RunFolder) -> None:
     record = open_run(folder.path)
     assert validate(record.run) == []
