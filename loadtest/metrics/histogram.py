@@ -64,7 +64,7 @@ class Histogram:
     `counts` maps a bucket's lower edge to how often it was hit; `min_ns` and `max_ns` are exact and mean nothing while
     `count` is 0; `negative` counts values below zero, which were recorded as 0 (two clocks that disagree show there).
 
-    Cost: record about 0.2 us, record_many about 0.15 us per value; 100 bytes per distinct bucket.
+    Cost: record 0.4 us, record_many 0.23 us per value (measured, two busy cores); 100 bytes per distinct bucket.
     """
 
     __slots__ = ("count", "counts", "max_ns", "min_ns", "negative")

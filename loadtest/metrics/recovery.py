@@ -41,7 +41,7 @@ class RecoveryCurve:
         t0_ns: when the event began, on the clock of every later `t_ns`.
         population: |P| as far as this process knows it. A master that merges workers starts with 0.
 
-    Cost: 0.3 us per record; 100 bytes per distinct millisecond in which something happened.
+    Cost: 1 us per record (measured, two busy cores); 100 bytes per distinct millisecond in which something happened.
     """
 
     def __init__(self, t0_ns: int, population: int = 0) -> None:
