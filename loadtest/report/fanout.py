@@ -8,7 +8,7 @@ from typing import Any
 from loadtest.report import wording as w
 from loadtest.report.chart import Chart, Timeline, rows_by_phase
 from loadtest.report.data import ReportData
-from loadtest.report.markup import Html, join, table
+from loadtest.report.markup import Html, el, join, table
 
 _LINES = (
     ("p50_ms", "p50", "@series-1", "solid", 2.0),
@@ -103,6 +103,15 @@ def delivery_table(run: Mapping[str, Any]) -> Html:
     ]
     head = ("Deliveries to", "Expected", "Delivered", "Lost", "Duplicated", "Reordered", "Complete")
     return table(head, rows, "Deliveries at their deadline")
+
+
+def unsent(run: Mapping[str, Any]) -> Html | None:
+    """Say how many scheduled publishes never left or failed, by reason; None when all went out or none were counted."""
+    held_back, failures = w.number(run, "fanout", "unsent") or 0, w.dig(run, "fanout", "publish_failures")
+    told = [f"{w.count(held_back)} never sent"] if held_back else []
+    if isinstance(failures, Mapping):
+        told += [f"{w.count(n)} {w.plain(reason, 80)}" for reason in failures if (n := w.number(failures, reason))]
+    return el("p", f"Scheduled publishes that did not go out or failed: {', '.join(told)}.") if told else None
 
 
 def _completeness(account: object) -> str:

@@ -15,7 +15,7 @@ from loadtest.report import wording as w
 from loadtest.report.chart import Chart
 from loadtest.report.connections import attempts_chart, states_chart
 from loadtest.report.data import ReportData
-from loadtest.report.fanout import delivery_table, fanout_chart, latency_table
+from loadtest.report.fanout import delivery_table, fanout_chart, latency_table, unsent
 from loadtest.report.generator import generator_chart, generator_table, trust
 from loadtest.report.markup import Html, el, join
 from loadtest.report.page import figure, page, section
@@ -59,7 +59,14 @@ def render(data: ReportData) -> str:
         section("thresholds", "Thresholds", thresholds_table(data.run)),
         section("connections", "Connections", _place(states), _place(attempts)),
         section("recovery", "Recovery", _recoveries(recoveries)),
-        section("fan-out", "Fan-out and delivery", _place(fanout), delivery_table(data.run), latency_table(data.run)),
+        section(
+            "fan-out",
+            "Fan-out and delivery",
+            _place(fanout),
+            delivery_table(data.run),
+            unsent(data.run),
+            latency_table(data.run),
+        ),
         section("failures", "Failures", failures_table(data.run)),
         section("trust", "How far to trust it", _trust(data), generator_table(data.run), _place(generator)),
         section("environment", "Environment", environment(data)),

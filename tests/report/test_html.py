@@ -188,6 +188,13 @@ def test_each_verdict_has_its_word(data: ReportData, run: dict[str, Any], verdic
     assert word in page.words
 
 
+def test_publishes_that_never_left_are_said(data: ReportData, run: dict[str, Any]) -> None:
+    assert "did not go out" not in Page(render(data)).text
+    run["fanout"] |= {"unsent": 3, "publish_failures": {"ack timeout": 12, "none": 0}}
+    said = "Scheduled publishes that did not go out or failed: 3 never sent, 12 ack timeout."
+    assert said in Page(render(replace(data, run=run))).text
+
+
 def test_run_without_events_says_nothing_was_dropped(data: ReportData, run: dict[str, Any]) -> None:
     page = Page(render(replace(data, run=run | {"events": []}, curves={})))
     assert "Nothing was dropped" in page.text
