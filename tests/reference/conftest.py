@@ -181,9 +181,10 @@ class FakeClient:
 def masked(first: int, payload: bytes) -> bytes:
     """Encode a client frame with a literal mask."""
     size = len(payload)
-    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    if size > 0xFFFF:
-        length = b"\xff" + size.to_bytes(8, "big")
+    if size < 126:
+        length = bytes([0x80 | size])
+    else:
+        length = b"\xfe" + size.to_bytes(2, "big") if size <= 0xFFFF else b"\xff" + size.to_bytes(8, "big")
     return bytes([first]) + length + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
 
 
@@ -202,8 +203,3 @@ def run_node() -> Callable[..., None]:
         asyncio.run(body())
 
     return run
-
-
-@pytest.fixture(name="masked")
-def masked_fixture() -> Callable[[int, bytes], bytes]:
-    return masked
