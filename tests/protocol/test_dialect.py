@@ -231,6 +231,7 @@ def test_socketio_target(path: str, query: dict[str, str], target: str) -> None:
         ('44{"message":"no"}', Refused("no")),
         ('44{"message":"busy","data":{"retry_after":30}}', Refused("busy", 30.0)),
         ('44{"message":"busy","data":{"retry_after":-1}}', Refused("busy")),
+        ('44{"message":"busy","data":{"retry_after":true}}', Refused("busy")),
         ('44"no"', Refused("no")),
         ('4312[{"ok":true}]', Acked(12, ({"ok": True},), True)),
         ('4312[{"ok":false}]', Acked(12, ({"ok": False},), False)),

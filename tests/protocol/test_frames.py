@@ -120,6 +120,15 @@ def test_reader_unmasks_on_the_servers_side() -> None:
     assert reader.feed(data[5:]) == [Frame(TEXT, b"Hello")]
 
 
+def test_reader_limits_each_message_not_their_sum() -> None:
+    reader = MessageReader(max_message=4)
+    assert reader.feed(HI * 2 + b"\x01\x02ab\x80\x02cd" + HI) == [
+        *[Frame(TEXT, b"hi")] * 2,
+        Frame(TEXT, b"abcd"),
+        Frame(TEXT, b"hi"),
+    ]
+
+
 def test_reader_is_pending_between_fragments() -> None:
     reader = MessageReader()
     assert reader.feed(b"\x01\x00") == []

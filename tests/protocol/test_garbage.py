@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadtest.errors import ProtocolError
 from loadtest.protocol import engineio, frames, handshake, marker, socketio
+from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import KINDS, Partial
 from loadtest.protocol.socketio_dialect import SocketIODialect
 from loadtest.protocol.websocket_dialect import WebSocketDialect
@@ -115,7 +116,7 @@ def test_packets_and_markers_survive_garbage(data: bytes) -> None:
     marker.parse_marker(text)
 
 
-DIALECTS = [
+DIALECTS: list[Dialect] = [
     SocketIODialect(marker_path="1.a", ack_path="0.ok"),
     SocketIODialect(namespace="/a"),
     WebSocketDialect(subscribe_message="s", subscribe_ack=True, ack_path="a.0", marker_path="a.b"),
@@ -128,7 +129,7 @@ DIALECTS = [
 @given(
     BYTES, st.sampled_from([frames.TEXT, frames.BINARY, frames.CLOSE, frames.PING, frames.PONG, frames.CONTINUATION])
 )
-def test_dialects_survive_garbage(dialect: SocketIODialect | WebSocketDialect, data: bytes, opcode: int) -> None:
+def test_dialects_survive_garbage(dialect: Dialect, data: bytes, opcode: int) -> None:
     events = survives(lambda: dialect.decode(frames.Frame(opcode, data[:125]))) or ()
     for event in events:
         assert KINDS[event.KIND] is type(event)
