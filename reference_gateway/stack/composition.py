@@ -36,7 +36,8 @@ class Composition:
 
     Attributes:
         broker: the embedded broker, None when there is none or REDIS_URL names another.
-        inside: parts that only other parts talk to, and godserver.
+        inside: the private API and the services behind it.
+        godserver: the first call of every client; last to start, so that what it hands out is there.
         gateways: nodes of all versions, in order.
         control_port: where the supervisor's own control server will listen, on loopback.
         outside_parts: parts that exist but are not ours, for the table (an external broker or database).
@@ -44,20 +45,26 @@ class Composition:
 
     broker: Part | None
     inside: Sequence[Part]
+    godserver: Part
     gateways: Sequence[Part]
     control_port: int
     outside_parts: Sequence[Mapping[str, str]]
 
     @property
     def parts(self) -> list[Part]:
-        """All parts that are ours, broker first."""
-        return [*([self.broker] if self.broker is not None else []), *self.inside, *self.gateways]
+        """All parts that are ours, in the order they start in."""
+        return [part for layer in self.layers for part in layer]
+
+    @property
+    def layers(self) -> list[Sequence[Part]]:
+        """Parts that start side by side, layer after layer."""
+        broker = [self.broker] if self.broker is not None else []
+        return [broker, [*self.inside, *self.gateways], [self.godserver]]
 
     @property
     def bootstrap_url(self) -> str:
         """The first address of every client."""
-        godserver = next(part for part in self.inside if part.kind == "godserver")
-        return f"{godserver.url}/v1/bootstrap"
+        return f"{self.godserver.url}/v1/bootstrap"
 
 
 def compose(config: StackConfig, data: DataFolder, token: str) -> Composition:
@@ -89,12 +96,10 @@ class _Composer:
 
     def compose(self) -> Composition:
         broker = self._broker() if self._embeds_broker else None
-        inside = [self._godserver()]
-        if self._config.is_split:
-            inside += [self._collections(), self._api()]
         return Composition(
             broker=broker,
-            inside=inside,
+            inside=[self._collections(), self._api()] if self._config.is_split else [],
+            godserver=self._godserver(),
             gateways=[self._gateway(name, version) for name, version in self._nodes],
             control_port=self._ports["control"],
             outside_parts=self._outside_parts(),

@@ -33,8 +33,8 @@ class DataFolder:
         """
         self._is_temporary = given is None
         try:
+            remove_abandoned(Path(tempfile.gettempdir()))
             if given is None:
-                remove_abandoned(Path(tempfile.gettempdir()))
                 self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
             else:
                 given.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The running stack: start in layers, describe, deploy, end. `up.py` gives it signals and a terminal.
 
-start: broker -> (godserver, collections, api, gateways side by side) -> control -> ready file
+start: broker -> (collections, api, gateways side by side) -> godserver -> control -> ready file
 end:   ready file -> control -> all parts together, at most END_S
 """
 
@@ -55,10 +55,11 @@ class Stack:
         Raises:
             PartFailedError: one did not come up; `end` must still be called.
         """
-        broker = self.composition.broker
-        if broker is not None:
-            await self._supervisor.start(broker)
-        await self._supervisor.start_all([part for part in self.composition.parts if part is not broker])
+        if self.config.ready_file is not None:
+            # What a killed stack left there would tell a waiting caller that this one is ready.
+            self.config.ready_file.unlink(missing_ok=True)
+        for layer in self.composition.layers:
+            await self._supervisor.start_all(layer)
 
     def announce(self) -> bool:
         """Write the ready file and the default state file; return whether the latter is ours now.

@@ -55,10 +55,10 @@ def test_impossible_config_names_the_flag(settings, said):
 @pytest.mark.parametrize(
     ("label", "nodes", "names"),
     [
-        ("sync", 1, ["godserver", "gateway-1"]),
-        ("sync", 2, ["broker", "godserver", "gateway-1", "gateway-2"]),
-        ("bifrost-1", 1, ["broker", "godserver", "collections", "api", "gateway-1"]),
-        ("sync+bifrost-1", 1, ["broker", "godserver", "collections", "api", "gateway-1", "gateway-2"]),
+        ("sync", 1, ["gateway-1", "godserver"]),
+        ("sync", 2, ["broker", "gateway-1", "gateway-2", "godserver"]),
+        ("bifrost-1", 1, ["broker", "collections", "api", "gateway-1", "godserver"]),
+        ("sync+bifrost-1", 1, ["broker", "collections", "api", "gateway-1", "gateway-2", "godserver"]),
     ],
 )
 def test_parts_follow_from_the_version(label, nodes, names):
@@ -86,7 +86,7 @@ def test_secrets_reach_only_the_parts_that_need_them(monkeypatch):
     holders = {
         part.name: [word for word in ("dbpass", "rdpass") if word in json.dumps(part.env)] for part in composition.parts
     }
-    assert holders == {"godserver": [], "collections": ["dbpass", "rdpass"], "api": [], "gateway-1": ["rdpass"]}
+    assert holders == {"collections": ["dbpass", "rdpass"], "api": [], "gateway-1": ["rdpass"], "godserver": []}
     shown = json.dumps([*(part.describe() for part in composition.parts), *composition.outside_parts])
     assert "pass" not in shown
 
