@@ -21,7 +21,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import signal
 import sys
 import traceback
@@ -134,7 +133,10 @@ class Nursery:
 
 
 def become_worker(nursery_pid: int, log_path: Path, work: Callable[[], int]) -> NoReturn:
-    """Turn the freshly forked process into a worker: tied, logging to its own file, with its own random numbers."""
+    """Turn the freshly forked process into a worker: tied, logging to its own file.
+
+    Its random numbers are its own too: the random module seeds itself anew after a fork.
+    """
     status = 1
     try:
         tie_to_parent(nursery_pid, signal.SIGKILL)
@@ -143,7 +145,6 @@ def become_worker(nursery_pid: int, log_path: Path, work: Callable[[], int]) -> 
         os.dup2(log, 2)
         os.close(log)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-        random.seed()  # forked workers would otherwise draw the same backoffs
         gc.enable()
         status = work()
     except SystemExit as leaving:

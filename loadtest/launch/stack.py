@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ EXTRA = "pip install 'gateway-loadtest[reference]'"
 class Ready:
     """What the stack says once all its parts are healthy.
 
-    `control_token` opens the control address: keep it out of logs and results. `parts` are (name, kind, pid, url).
+    `control_token` opens the control address: keep it out of logs and results. `parts` are (name, kind, pid, url);
+    a part without a process, such as the database file, has no pid.
     """
 
     version: str
@@ -40,8 +41,8 @@ class Ready:
     bootstrap_url: str
     gateway_urls: tuple[str, ...]
     control_url: str
-    control_token: str
-    parts: tuple[tuple[str, str, int, str | None], ...]
+    control_token: str = field(repr=False)
+    parts: tuple[tuple[str, str, int | None, str | None], ...]
 
     @classmethod
     def parse(cls, text: str) -> Ready | None:
@@ -64,7 +65,7 @@ class Ready:
                 gateway_urls=tuple(found["gateway_urls"]),
                 control_url=found["control"]["url"],
                 control_token=found["control"]["token"],
-                parts=tuple((part["name"], part["kind"], part["pid"], part.get("url")) for part in found["parts"]),
+                parts=tuple((part["name"], part["kind"], part.get("pid"), part.get("url")) for part in found["parts"]),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"the ready file of the reference stack is not {SCHEMA}: {error!r} is wrong") from error

@@ -26,6 +26,14 @@ while True:
 """
 
 
+ORDERLY = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
 def python(name: str, code: str, folder: Path) -> Child:
     return start_child(name, [sys.executable, "-c", code], log_path=folder / f"{name}.log")
 
@@ -55,9 +63,10 @@ def test_stop_ends_willing_deaf_and_frozen_children_in_parallel(
     tmp_path: Path, wait_until: Callable[..., None], running: Callable[..., bool]
 ) -> None:
     children = Children()
-    deaf = [children.add(python(f"deaf-{n}", STUBBORN, tmp_path)) for n in range(3)]
-    frozen = children.add(python("frozen", "import time; time.sleep(60)", tmp_path))
-    wait_until(lambda: all(last_lines(child.log_path) == ["deaf"] for child in deaf))
+    for number in range(3):
+        children.add(python(f"deaf-{number}", STUBBORN, tmp_path))
+    frozen = children.add(python("frozen", ORDERLY, tmp_path))
+    wait_until(lambda: all(last_lines(child.log_path) for child in children))
     os.kill(frozen.pid, signal.SIGSTOP)
     began = time.monotonic()
     ends = {end.name: end.status for end in children.stop(timeout_s=0.5)}
@@ -66,7 +75,7 @@ def test_stop_ends_willing_deaf_and_frozen_children_in_parallel(
         "deaf-0": -signal.SIGKILL,
         "deaf-1": -signal.SIGKILL,
         "deaf-2": -signal.SIGKILL,
-        "frozen": -signal.SIGTERM,
+        "frozen": 0,
     }
     assert not any(running(child.pid) for child in children)
     assert children.lost() == []

@@ -23,7 +23,10 @@ READY = {
     "bootstrap_url": "http://127.0.0.1:9/v1/bootstrap",
     "gateway_urls": ["ws://127.0.0.1:1/socket.io/", "ws://127.0.0.1:2/socket.io/"],
     "control": {"url": "http://127.0.0.1:3", "token": "t"},
-    "parts": [{"name": "gateway-1", "kind": "gateway", "pid": 124, "url": "http://127.0.0.1:4"}],
+    "parts": [
+        {"name": "gateway-1", "kind": "gateway", "pid": 124, "url": "http://127.0.0.1:4"},
+        {"name": "storage", "kind": "storage"},
+    ],
 }
 
 STUB = f"""
@@ -68,7 +71,8 @@ def test_a_ready_stack_is_read_and_ended(start, tmp_path: Path) -> None:
     assert ready == stack.ready
     assert ready.gateway_urls == ("ws://127.0.0.1:1/socket.io/", "ws://127.0.0.1:2/socket.io/")
     assert (ready.control_url, ready.control_token) == ("http://127.0.0.1:3", "t")
-    assert ready.parts == (("gateway-1", "gateway", 124, "http://127.0.0.1:4"),)
+    assert ready.parts == (("gateway-1", "gateway", 124, "http://127.0.0.1:4"), ("storage", "storage", None, None))
+    assert "'t'" not in repr(ready)
     arguments = json.loads((tmp_path / "logs/stack.log").read_text())
     assert arguments[:5] == ["up", "--version", "bifrost-1", "--nodes", "2"]
     assert "--die-with-parent" in arguments
