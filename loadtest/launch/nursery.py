@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 master_host=options.master_host,
                 master_port=options.master_port,
                 role=role,
-                profile_path=options.profile,
+                profile_path=str(options.profile),
                 run_id=options.run_id,
             )
 

@@ -11,19 +11,18 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 
 import locust  # noqa: F401 - the real worker does, and with it come gevent's patches and a hub
 
 IMPORTED_BY = os.getpid()
 
 
-def run_worker(*, master_host: str, master_port: int, role: str, profile_path: Path, run_id: str) -> int:
+def run_worker(*, master_host: str, master_port: int, role: str, profile_path: str, run_id: str) -> int:
     import gevent
     from gevent._hub_local import get_hub_if_exists
 
     facts = {
-        "arguments": [master_host, master_port, role, str(profile_path), run_id],
+        "arguments": [master_host, master_port, role, profile_path, run_id],
         "forked": os.getpid() != IMPORTED_BY,
         "hub_before": get_hub_if_exists() is not None,
         "draw": random.random(),
