@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, insert, select, update
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from reference_gateway.errors import SettingError
 from reference_gateway.storage.schema import collections, metadata, revisions
 
 _WRITES: Final = "reference_gateway_writes"
@@ -50,8 +52,10 @@ class RevisionStore:
             pool_size: connections kept; an await for a free one is what a saturated pool looks like.
 
         Raises:
+            SettingError: the folder of an SQLite file does not exist.
             sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or used.
         """
+        _check_folder(make_url(url))
         engine = create_async_engine(make_url(url), pool_size=pool_size, max_overflow=0, pool_timeout=30)
         if _is_sqlite(engine):
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -110,10 +114,14 @@ class RevisionStore:
 
 async def _append(connection: AsyncConnection, collection: str, parameter: str, text: str, author: str) -> int:
     row = collections.c.id == collection
-    bumped = await connection.execute(update(collections).where(row).values(revision=collections.c.revision + 1))
-    if bumped.rowcount:
-        number = int((await connection.execute(select(collections.c.revision).where(row))).scalar_one())
+    bump = update(collections).where(row).values(revision=collections.c.revision + 1)
+    if connection.dialect.update_returning:
+        number = (await connection.execute(bump.returning(collections.c.revision))).scalar_one_or_none()
+    elif (await connection.execute(bump)).rowcount:
+        number = (await connection.execute(select(collections.c.revision).where(row))).scalar_one()
     else:
+        number = None
+    if number is None:
         number = 1
         await connection.execute(insert(collections).values(id=collection, revision=number))
     await connection.execute(
@@ -126,7 +134,13 @@ async def _append(connection: AsyncConnection, collection: str, parameter: str, 
             created_ns=time.time_ns(),
         )
     )
-    return number
+    return int(number)
+
+
+def _check_folder(url: URL) -> None:
+    # The driver would only say "unable to open database file".
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).parent.is_dir():
+        raise SettingError(f"DATABASE_URL: the folder {Path(url.database).parent} does not exist")
 
 
 def _is_sqlite(engine: AsyncEngine) -> bool:

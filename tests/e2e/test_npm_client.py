@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from reference_stack import running_stack
 
 from reference_gateway.versions import names
+
+from .reference_stack import running_stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 

@@ -11,9 +11,10 @@ import time
 
 import pytest
 import socketio
-from reference_stack import COMMAND, ask, running_stack, start_up, wait_ready
 
 from reference_gateway.versions import names
+
+from .reference_stack import COMMAND, ask, running_stack, start_up, wait_ready
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 
@@ -215,6 +216,7 @@ def test_killed_up_leaves_nothing(version, tmp_path):
     process.wait()
     wait_gone(ready)
     # The next stack removes the folder that the killed one could not.
+    ready_file.unlink()
     with running_stack(tmp_path, "sync"):
         assert list(tmp_path.glob("reference-gateway-data-*")) == []
 
