@@ -105,7 +105,7 @@ def parse_share(value: object) -> float:
     match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or float(match.group(1)) > 100:
         raise _refuse(value, "a share from 0% to 100%", SHARE_EXAMPLES)
-    return float(match.group(1)) / 100
+    return float(f"{match.group(1)}e-2")  # the float nearest to the decimal; dividing by 100 misses it
 
 
 def parse_percent(value: object) -> float:
@@ -119,7 +119,7 @@ def parse_percent(value: object) -> float:
     match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise _refuse(value, "a percentage", SHARE_EXAMPLES)
-    return float(match.group(1)) / 100
+    return float(f"{match.group(1)}e-2")  # the float nearest to the decimal; dividing by 100 misses it
 
 
 def parse_count(value: object) -> int:

@@ -132,8 +132,8 @@ def _validate(data: dict[str, Any]) -> tuple[Profile | None, list[str], set[str]
             return Profile.model_validate(work), sentences, mended
         except ValidationError as error:
             errors = error.errors()
-        for each in errors:
-            path = _place(each, work)
+        # All places first: mending one error may take away what another one stood in.
+        for each, path in [(each, _place(each, work)) for each in errors]:
             if attempt == 0:
                 sentences.append(wording.say(each, path, data))
             mended.add(_mend(work, path, each["type"]))
@@ -159,26 +159,22 @@ def _place(error: ErrorDetails, data: Any) -> keys.Path:
 
 
 def _mend(data: dict[str, Any], path: keys.Path, kind: str) -> str:
-    """Make one wrong key acceptable; return the key that can no longer be trusted."""
+    """Make one wrong key acceptable (if it is still there); return the key that can no longer be trusted."""
     if path[:1] == ("faults",) and (len(path) == 2 or path[2:] == ("kind",)):
         data["faults"][path[1]] = {"kind": "drop", "name": f"mended-{path[1]}"}
         return keys.dotted(path[:2])
     *above, last = path
     if isinstance(last, int) and keys.section_at(path, data) is None:
-        _at(data, above)[last] = ""
+        array = wording.at(above, data)
+        if isinstance(array, list):
+            array[last] = ""
         return keys.dotted(path)
     while isinstance(last, int):
         last = above.pop()
-    here = _at(data, above)
-    if kind == "missing":
-        section = keys.section_at(tuple(above), data)
-        here[last] = copy.deepcopy(keys.keys_of(section)[str(last)].examples[0]) if section else None
-    else:
+    here = wording.at(above, data)
+    section = keys.section_at(tuple(above), data)
+    if isinstance(here, dict) and kind == "missing" and section is not None:
+        here[last] = copy.deepcopy((keys.keys_of(section)[last].examples or [None])[0])
+    elif isinstance(here, dict):
         here.pop(last, None)
     return keys.dotted((*above, last))
-
-
-def _at(data: Any, path: Sequence[str | int]) -> Any:
-    for part in path:
-        data = data[part]
-    return data

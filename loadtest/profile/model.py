@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,8 +147,14 @@ class Profile(Section):
 
     @cached_property
     def sha256(self) -> str:
-        """Return the hash of the canonical content: two files that say the same have the same, wherever they lie."""
+        """Return the hash of the canonical content: two files that say the same have the same, wherever they lie.
+
+        The URLs of a stack that we start are not content: they differ from run to run.
+        """
         content = self.content()
+        if self.target.stack is not None:
+            content["target"].pop("url")
+            content["target"].get("bootstrap", {}).pop("url", None)
         for table, key in self._files(content):
             table[key] = Path(table[key]).name
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -162,6 +168,13 @@ class Profile(Section):
         return [(table, key) for table, key in places if key in table]
 
     # -- derived profiles -------------------------------------------------------------------------------------------
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Profile:
+        """Return a copy with some fields replaced, which works out anew what is computed from fields."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("channels", "users", "sha256"):
+            copy.__dict__.pop(name, None)
+        return copy
 
     def placed_in(self, folder: Path) -> Profile:
         """Return the same profile whose files are looked up in `folder`."""

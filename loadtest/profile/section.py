@@ -25,6 +25,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
+    def departs(self, name: str) -> bool:
+        """Whether a field has another value than its default: a default, written out or not, never disturbs."""
+        return bool(getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True))
+
 
 class HttpRequest(Section):
     """An HTTP call: a hook that causes a fault, or the way a message is published."""

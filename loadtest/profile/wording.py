@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, time
 from typing import Any
 
@@ -74,7 +74,7 @@ def _reason(error: ErrorDetails, path: Path, data: Any) -> str:
             return f"unknown key; {meant(str(path[-1]), list(keys))}allowed here: {', '.join(keys)}"
         field = keys.get(str(path[-1]))
         return f"required, and missing; allowed: {_example(field)}"
-    found = _at(path, data)
+    found = at(path, data)
     if kind == "quantity":
         return str(error["ctx"]["text"]).replace("expected", "allowed:", 1)
     if kind in ("literal_error", "union_tag_invalid"):
@@ -111,7 +111,8 @@ def _with_unit(bound: float, found: object) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
-def _at(path: Path, data: Any) -> Any:
+def at(path: Sequence[str | int], data: Any) -> Any:
+    """Return what the file has at a path; None when there is nothing."""
     for part in path:
         try:
             data = data[part]

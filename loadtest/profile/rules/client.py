@@ -35,7 +35,7 @@ def client_speaks_its_dialect(profile: Profile) -> Iterator[Objection]:
     client, dialect = profile.client, profile.target.dialect
     only = {"socketio": ("hello",), "websocket": ("namespace", "auth")}[dialect]
     for key in only:
-        if key in client.model_fields_set:
+        if client.departs(key):
             other = "websocket" if dialect == "socketio" else "socketio"
             yield Objection((f"client.{key}", "target.dialect"), f'allowed only with target.dialect = "{other}"')
 

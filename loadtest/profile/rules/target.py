@@ -43,7 +43,7 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
                 ("target.dialect", "target.stack"),
                 f'found "{target.dialect}", allowed with stack = "reference": "socketio"',
             )
-    elif "nodes" in target.model_fields_set:
+    elif target.departs("nodes"):
         yield Objection(
             ("target.nodes", "target.stack"),
             f'found {target.nodes}, allowed only with stack = "reference"; leave it out',
