@@ -160,6 +160,12 @@ def test_short_text_takes_every_short_text_frame(text: str) -> None:
         assert short_text(masked(0x81, text.encode())) == text
 
 
+def test_short_text_leaves_unmasked_frames_to_the_reader_even_where_lengths_fit() -> None:
+    assert short_text(b"\x81\x02hi" + b"\x81\x02ho") is None
+    with pytest.raises(FramingError):
+        read([b"\x81\x02hi" + b"\x81\x02ho"])
+
+
 def test_frames_are_written_unmasked() -> None:
     assert text_frame("Hello") == bytes.fromhex("810548656c6c6f")
     assert text_frame("x" * 126)[:4] == b"\x81\x7e\x00\x7e"
