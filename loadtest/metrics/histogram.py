@@ -135,17 +135,22 @@ class Histogram:
     def shifted(self, delta_ns: int) -> Histogram:
         """Return a copy with `delta_ns` added to every value (negative: the uncorrected twin of a late publish).
 
-        Each bucket moves by its middle, so a value errs by half its *old* bucket plus its new one; min and max stay
-        exact. What falls below zero is recorded as 0 and counted in `negative`.
+        Each bucket moves by its middle, so a value errs by half its *old* bucket plus its new one; the lowest bucket
+        moves by the exact minimum and the highest by the exact maximum, which therefore stay exact. What falls below
+        zero is recorded as 0 and counted in `negative`.
         """
         moved = Histogram()
+        if not self.count:
+            return moved
+        lowest, highest = bucket(self.min_ns), bucket(self.max_ns)
         for edge, n in self.counts.items():
-            middle = min(max(edge + (width(edge) >> 1), self.min_ns), self.max_ns)
-            moved.record(middle + delta_ns, n)
+            if edge == highest and n > 0:
+                moved.record(self.max_ns + delta_ns)
+                n -= 1  # noqa: PLW2901 - the exact maximum is out of the bucket
+            if n:
+                middle = self.min_ns if edge == lowest else edge + (width(edge) >> 1)
+                moved.record(min(middle, self.max_ns) + delta_ns, n)
         moved.negative += self.negative
-        if self.count:
-            moved.min_ns = max(0, self.min_ns + delta_ns)
-            moved.max_ns = max(0, self.max_ns + delta_ns)
         return moved
 
     def percentile_ns(self, percentile: float) -> int | None:
@@ -156,14 +161,17 @@ class Histogram:
         """Return several ascending percentiles in one pass; the histogram must not be empty."""
         if not self.count:
             raise ValueError("an empty histogram has no percentiles")
+        return self.at_ranks_ns([0 if percentile <= 0 else rank(percentile, self.count) for percentile in percentiles])
+
+    def at_ranks_ns(self, ranks: Sequence[int]) -> list[int]:
+        """Return the ranks-th smallest values (ascending ranks, 1 .. count; 0 is the minimum) in one pass."""
         found: list[int] = []
         edges = iter(sorted(self.counts))
         edge, seen = 0, 0
-        for percentile in percentiles:
-            if percentile <= 0:
+        for wanted in ranks:
+            if wanted <= 0:
                 found.append(self.min_ns)
                 continue
-            wanted = rank(percentile, self.count)
             while seen < wanted:
                 edge = next(edges)
                 seen += self.counts[edge]

@@ -42,6 +42,7 @@ class RunFacts:
         profile: name, sha256. `target`: url, dialect, version, nodes. `harness`: see `environment.harness_facts`.
         thresholds: the parsed thresholds of the profile; they are judged here.
         invalid_reasons: sentences that say why the run measured the harness or the machine.
+        failed_reasons: sentences that say how the target failed beyond the thresholds.
         interrupted: the sentence that says who ended the run early, or None.
         unreachable: the sentence that names the URL and the reason, or None.
         extra: further top-level keys of run.json.
@@ -59,6 +60,7 @@ class RunFacts:
     events: Sequence[Mapping[str, Any]] = ()
     thresholds: Sequence[Threshold] = ()
     invalid_reasons: Sequence[str] = ()
+    failed_reasons: Sequence[str] = ()
     interrupted: str | None = None
     unreachable: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +92,8 @@ def build_summary(facts: RunFacts) -> dict[str, Any]:
     )
     outcomes = [evaluate(threshold, figures) for threshold in facts.thresholds]
     invalid = [*facts.invalid_reasons, *generator_faults(figures, facts.thresholds, outcomes)]
-    failed = [_why(t, o) for t, o in zip(facts.thresholds, outcomes, strict=True) if o.failed]
+    judged = zip(facts.thresholds, outcomes, strict=True)
+    failed = [*facts.failed_reasons, *(_why(threshold, outcome) for threshold, outcome in judged if outcome.failed)]
     if facts.interrupted:
         verdict = "interrupted"
     elif facts.unreachable:

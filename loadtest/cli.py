@@ -1,0 +1,201 @@
+"""The command line: `loadtest run`, `report`, `profile`. Says what to do; everything that works lives below.
+
+Law: an error raised on purpose is one message and its exit code, never a traceback. Locust is imported only by `run`,
+and before anything else that touches sockets: it patches the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from loadtest import __version__
+from loadtest.errors import ExitCode, LoadtestError, UsageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Hold, deploy, drop, recover, report: load tests for WebSocket gateways.",
+)
+profile_app = typer.Typer(no_args_is_help=True, help="Look at profiles.")
+app.add_typer(profile_app, name="profile")
+
+
+def check_threshold(text: str) -> str | None:
+    """Return what is wrong with a threshold, or None."""
+    from loadtest.metrics.thresholds import parse
+
+    try:
+        parse(text)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+@app.command()
+def run(
+    profile: Annotated[
+        str, typer.Argument(help="Path of a profile, or the name of a shipped one: smoke, deploy-storm.")
+    ],
+    target: Annotated[str | None, typer.Option(help="Run against this gateway (ws:// or wss:// URL).")] = None,
+    out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    settings: Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, over the profile.")] = None,
+    workers: Annotated[str, typer.Option(help="Worker processes, or auto.")] = "auto",
+    tag: Annotated[list[str] | None, typer.Option(help="key=value, recorded in run.json.")] = None,
+    force: Annotated[bool, typer.Option(help="Run although this machine seems too small.")] = False,
+) -> None:
+    """Run a profile: hold, deploy, drop, recover; write the run folder; end with a verdict.
+
+    Exit codes: 0 pass, 1 a threshold failed, 2 bad usage or profile, 3 invalid run, 4 target unreachable,
+    130 interrupted.
+    """
+    from loadtest.launch.session import Options, run_profile  # first of all: patches the standard library
+
+    from loadtest.profile.loader import load_profile
+    from loadtest.report.data import load
+    from loadtest.report.html import write_html
+    from loadtest.report.terminal import print_summary
+    from loadtest.results.summary import exit_code
+
+    loaded = load_profile(profile, settings or (), target_url=target, check_threshold=check_threshold)
+    options = Options(out=out, workers=_workers(workers), tags=_tags(tag or ()), force=force)
+    console = Console()
+    view = _View(console, loaded)
+    with view:
+        result, folder = run_profile(loaded, options, view.observe)
+    report: Path | None = folder / "report.html"
+    try:
+        write_html(load(folder), folder / "report.html")
+    except (LoadtestError, ModuleNotFoundError) as error:
+        console.print(f"no report: {error}", style="yellow", markup=False)
+        report = None
+    print_summary(result, console, report)
+    raise typer.Exit(int(exit_code(result)))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders. One: its report again. Several: side by side.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default: report.html or comparison.html.")] = None,
+) -> None:
+    """Write the report of a run again from its folder, or lay several runs side by side."""
+    from loadtest.report.comparison import CAVEAT, versions_table, write_comparison
+    from loadtest.report.data import load
+    from loadtest.report.html import write_html
+    from loadtest.report.terminal import print_summary
+
+    console = Console()
+    loaded = [load(folder) for folder in runs]
+    if len(loaded) == 1:
+        path = out or runs[0] / "report.html"
+        write_html(loaded[0], path)
+        print_summary(loaded[0].run, console, path)
+        return
+    path = out or Path("comparison.html")
+    write_comparison(loaded, path)
+    console.print(versions_table([data.run for data in loaded]))
+    console.print(CAVEAT, markup=False)
+    console.print(f"report: {path}", markup=False, soft_wrap=True)
+
+
+@profile_app.command("schema")
+def profile_schema() -> None:
+    """Print the JSON schema of profiles, for editors."""
+    from loadtest.profile.model import Profile
+
+    sys.stdout.write(json.dumps(Profile.json_schema(), indent=2) + "\n")
+
+
+@profile_app.command("check")
+def profile_check(
+    profile: Annotated[str, typer.Argument(help="Path or name of a profile.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, over the profile.")] = None,
+) -> None:
+    """Check a profile: every error at once, or the profile as it would run, secrets struck out."""
+    from loadtest.profile.loader import load_profile
+
+    loaded = load_profile(profile, settings or (), check_threshold=check_threshold)
+    sys.stdout.write(loaded.to_toml(redact=True))
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Hold, deploy, drop, recover, report: load tests for WebSocket gateways."""
+    if version:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+class _View:
+    """The live view on a terminal, plain lines elsewhere; entered before the run so that it is left whatever happens."""
+
+    def __init__(self, console: Console, profile: object) -> None:
+        from loadtest.profile.model import Profile
+        from loadtest.report.live import LiveView
+        from loadtest.report.plain import PlainLog
+
+        assert isinstance(profile, Profile)
+        planned = {
+            "ramp": profile.ramp_s,
+            "warmup": profile.phases.warmup_s,
+            "hold": profile.duration_s,
+            "drain": profile.drain_s,
+        }
+        target = profile.target.version or ", ".join(profile.target.urls)
+        self._view: LiveView | PlainLog = (
+            LiveView(console, title=profile.name, target=target, planned_s=planned)
+            if console.is_terminal
+            else PlainLog(sys.stdout)
+        )
+
+    def observe(self, _: object) -> object:
+        return self._view
+
+    def __enter__(self) -> _View:
+        self._view.__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._view.__exit__(*details)  # type: ignore[arg-type]
+
+
+def _workers(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise UsageError(f'--workers: "{text}" is neither "auto" nor a whole number from 1 to 10000')
+    return int(text)
+
+
+def _tags(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
+    tags = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f'--tag: "{text}" is not key=value')
+        tags[key] = value
+    return tags
+
+
+def main() -> None:
+    """Run the command line; exit with the documented code."""
+    try:
+        app()
+    except LoadtestError as error:
+        Console(stderr=True).print(
+            f"loadtest: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.stderr.write("loadtest: interrupted before the run began\n")
+        sys.exit(int(ExitCode.INTERRUPTED))
+
+
+if __name__ == "__main__":
+    main()

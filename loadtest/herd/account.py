@@ -1,0 +1,47 @@
+"""What happened to connections in one interval: counts and durations, taken once a second."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from loadtest.metrics.histogram import Histogram
+
+
+class Account:
+    """Counters of one herd since the last `take`.
+
+    counts: attempts, connected (session accepted), subscribed, drops, received (application messages without a marker),
+        unsent (publishes that found no live connection), postponed (connects held back by the cap in flight).
+    failures: failed attempts by reason. drops: lost live connections by reason.
+    connect: attempt begun -> session accepted. subscribe: request written -> all acknowledged. ack: publish -> answer.
+    lateness: how much later than scheduled an attempt began (the harness's own doing).
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.drops: Counter[str] = Counter()
+        self.connect = Histogram()
+        self.subscribe = Histogram()
+        self.ack = Histogram()
+        self.lateness = Histogram()
+        self.first_drop_ns = 0
+
+    def take(self) -> dict[str, Any]:
+        """Return the interval as plain values and start a new one."""
+        taken = {
+            "counts": dict(self.counts),
+            "failures": dict(self.failures),
+            "drops": dict(self.drops),
+            "connect": self.connect.to_wire(),
+            "subscribe": self.subscribe.to_wire(),
+            "ack": self.ack.to_wire(),
+            "connect_lateness": self.lateness.to_wire(),
+            "first_drop_ns": self.first_drop_ns,
+        }
+        self._reset()
+        return taken

@@ -1,0 +1,92 @@
+"""Read a chunk once, look it up ever after: a fan-out delivers the same bytes to thousands of sockets.
+
+    chunk --lookup--> Parcel                    the common case, one dictionary access
+      \\--miss: split, decode--> Parcel, kept    only chunks of whole, unfragmented frames
+
+Law: a parcel depends on the chunk's bytes alone. Memory is bounded by two generations: when the young one is full it
+becomes the old one, and the old one is forgotten; what is still in use is looked up and moves back to the young.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadtest.metrics.book import Book
+from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.events import Event, Partial
+from loadtest.protocol.frames import CONTINUATION, split
+
+MAX_ENTRIES = 4096
+MAX_BYTES = 4 << 20
+MAX_CHUNK_BYTES = 16_384
+
+
+class Parcel:
+    """What a chunk says.
+
+    `books` when it is nothing but messages of this run (the fast path), else None. `events` always.
+    """
+
+    __slots__ = ("books", "events")
+
+    def __init__(self, events: tuple[Event, ...], books: tuple[Book, ...] | None) -> None:
+        self.events = events
+        self.books = books
+
+
+class Interner:
+    """Parcels by chunk.
+
+    Args:
+        dialect: how frames become events.
+        enter: called once per new parcel: returns the books of its events if all are messages of this run.
+    """
+
+    def __init__(self, dialect: Dialect, enter: Callable[[tuple[Event, ...]], tuple[Book, ...] | None]) -> None:
+        self._dialect = dialect
+        self._enter = enter
+        self.young: dict[bytes, Parcel] = {}
+        self._old: dict[bytes, Parcel] = {}
+        self._bytes = 0
+
+    def find(self, chunk: bytes) -> Parcel | None:
+        """Return the parcel of `chunk`, read now if need be; None when it needs the slow path (a reader that keeps
+        state: partial frames, fragments, attachments).
+
+        Raises:
+            ProtocolError: the peer's fault.
+        """
+        parcel = self.young.get(chunk)
+        if parcel is not None:
+            return parcel
+        parcel = self._old.get(chunk)
+        if parcel is None:
+            parcel = self._read(chunk)
+            if parcel is None:
+                return None
+        self._keep(chunk, parcel)
+        return parcel
+
+    def _read(self, chunk: bytes) -> Parcel | None:
+        frames, used = split(chunk)
+        if used != len(chunk):
+            return None
+        events: list[Event] = []
+        for frame in frames:
+            if not frame.fin or frame.opcode == CONTINUATION:
+                return None
+            decoded = self._dialect.decode(frame)
+            if any(type(event) is Partial for event in decoded):
+                return None
+            events.extend(decoded)
+        whole = tuple(events)
+        return Parcel(whole, self._enter(whole))
+
+    def _keep(self, chunk: bytes, parcel: Parcel) -> None:
+        if len(chunk) > MAX_CHUNK_BYTES:
+            return
+        if len(self.young) >= MAX_ENTRIES or self._bytes >= MAX_BYTES:
+            # The dictionary itself is replaced: the herd's hot loop asks for `young` anew at each turn.
+            self._old, self.young, self._bytes = self.young, {}, 0
+        self.young[chunk] = parcel
+        self._bytes += len(chunk)

@@ -1,0 +1,187 @@
+"""From a TCP connection to an upgraded WebSocket: the part of a connection's life that speaks HTTP.
+
+    begin -> CONNECTING -> [TLS] -> BOOTSTRAP -> (close, connect to the gateway it named) -> [TLS] -> UPGRADING -> done
+
+Law: one object for all slots; what an unfinished opening must remember lives in dictionaries and is forgotten when the
+session stands or fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from loadtest.errors import ProtocolError, RemoteProtocolError, UsageError
+from loadtest.herd.clients import Bootstrap, Clients
+from loadtest.herd.sockets import Target
+from loadtest.herd.states import BOOTSTRAP, CONNECTING, JOINING, TLS, UPGRADING
+from loadtest.herd.wires import Wires
+from loadtest.protocol.handshake import check_upgrade, get_request, new_key, parse_response
+from loadtest.protocol.template import Template
+
+_KEYS = 32
+"""Handshake keys drawn at the start and used in turn: each is a random nonce (RFC 6455 4.1), and answers repeat."""
+
+
+class Step(NamedTuple):
+    """Where an opening has got to: its state, bytes after the upgrade, or why it failed."""
+
+    state: int
+    rest: bytes = b""
+    failed: str | None = None
+
+
+@dataclass(slots=True)
+class _Progress:
+    target: Target
+    source: str | None
+    index: int
+    bootstrap: bool
+    key: bytes = b""
+    received: bytes = b""
+
+
+class Opening:
+    """Open connections for a herd.
+
+    Args:
+        targets: gateways; client i goes to number i modulo their count, unless a bootstrap names another.
+        resolve: makes a Target of a URL that a bootstrap named (looked up once per URL).
+    """
+
+    def __init__(
+        self, clients: Clients, targets: Sequence[Target], bootstrap: Bootstrap | None = None, resolve: Any = Target.of
+    ) -> None:
+        self._clients = clients
+        self._targets = tuple(targets)
+        self._bootstrap = bootstrap
+        self._bootstrap_path = Template(bootstrap.target.path) if bootstrap else None
+        self._resolve = resolve
+        self._named: dict[str, Target] = {}
+        self._chosen: dict[int, Target] = {}
+        self._progress: dict[int, _Progress] = {}
+        self._variables: dict[int, Mapping[str, object]] = {}
+        self._keys = [new_key(os.urandom(16)) for _ in range(_KEYS)]
+        self._turn = 0
+        self._wires: Wires
+
+    def use(self, wires: Wires) -> None:
+        """Take the wires of the herd this belongs to."""
+        self._wires = wires
+
+    def variables(self, slot: int) -> Mapping[str, object]:
+        """Return the placeholders of the client that is opening on `slot`."""
+        return self._variables[slot]
+
+    def begin(self, slot: int, index: int, source: str | None) -> str | None:
+        """Begin to connect; return why it failed at once, or None."""
+        self._variables[slot] = self._clients.variables(index)
+        chosen = self._chosen.get(slot)
+        bootstrap = self._bootstrap is not None and chosen is None
+        if bootstrap:
+            assert self._bootstrap is not None
+            target = self._bootstrap.target
+        else:
+            target = chosen or self._targets[index % len(self._targets)]
+        self._progress[slot] = _Progress(target, source, index, bootstrap)
+        return self._wires.open(slot, target, source)
+
+    def forget(self, slot: int) -> None:
+        """Drop what was remembered of an opening, finished or not."""
+        self._progress.pop(slot, None)
+        self._variables.pop(slot, None)
+
+    def advance(self, slot: int, state: int, now_ns: int) -> Step:
+        """Do what can be done now for a slot whose descriptor is ready."""
+        progress = self._progress[slot]
+        if state == CONNECTING:
+            reason = self._wires.error(slot)
+            if reason is not None:
+                return Step(state, failed=reason)
+            if progress.target.tls is not None:
+                reason = self._wires.begin_tls(slot, progress.target)
+                return Step(TLS, failed=reason)
+            return self._ask(slot, progress)
+        data, end = self._wires.receive(slot)
+        if state == TLS:
+            if end is not None:
+                return Step(state, failed=end if end.startswith("tls_") else f"tls_{end}")
+            return self._ask(slot, progress) if self._wires.is_secure(slot) else Step(state)
+        progress.received += data
+        try:
+            if state == BOOTSTRAP:
+                return self._read_bootstrap(slot, progress, end)
+            return self._read_upgrade(slot, progress, end)
+        except RemoteProtocolError as error:
+            return Step(state, failed=error.reason)
+
+    def _ask(self, slot: int, progress: _Progress) -> Step:
+        """Send the HTTP request: the transport stands."""
+        variables = self._variables[slot]
+        state = BOOTSTRAP if progress.bootstrap else UPGRADING
+        try:
+            if progress.bootstrap:
+                assert self._bootstrap_path is not None
+                path = str(self._bootstrap_path.render(variables))
+                request = get_request(progress.target.host_header, path, ())
+            else:
+                self._turn = (self._turn + 1) % _KEYS
+                progress.key = self._keys[self._turn]
+                request = self._clients.upgrade(progress.target, variables, progress.key)
+        except ProtocolError as error:
+            return Step(state, failed=error.reason)
+        return Step(state, failed=self._wires.send(slot, request))
+
+    def _read_upgrade(self, slot: int, progress: _Progress, end: str | None) -> Step:
+        parsed = parse_response(progress.received, head_only=True)
+        if parsed is None:
+            return Step(UPGRADING, failed=end and f"upgrade_{end}")
+        response, used = parsed
+        if response.status != 101:
+            return Step(UPGRADING, failed=f"http_{response.status}")
+        check_upgrade(response, progress.key)
+        del self._progress[slot]
+        if end is not None:
+            return Step(UPGRADING, failed=end)
+        return Step(JOINING, rest=progress.received[used:])
+
+    def _read_bootstrap(self, slot: int, progress: _Progress, end: str | None) -> Step:
+        parsed = parse_response(progress.received, eof=end == "eof")
+        if parsed is None:
+            return Step(BOOTSTRAP, failed=end and f"bootstrap_{end}")
+        response, _ = parsed
+        if response.status != 200:
+            return Step(BOOTSTRAP, failed=f"bootstrap_http_{response.status}")
+        target = self._target_named(response.body)
+        if target is None:
+            return Step(BOOTSTRAP, failed="bootstrap_answer")
+        assert self._bootstrap is not None
+        if self._bootstrap.once:
+            self._chosen[slot] = target
+        self._wires.close(slot)
+        self._progress[slot] = _Progress(target, progress.source, progress.index, bootstrap=False)
+        return Step(CONNECTING, failed=self._wires.open(slot, target, progress.source))
+
+    def _target_named(self, body: bytes) -> Target | None:
+        assert self._bootstrap is not None
+        try:
+            value: Any = json.loads(body)
+            for key in self._bootstrap.path:
+                value = value[int(key)] if isinstance(value, list) else value[key]
+        except (ValueError, KeyError, IndexError, TypeError):
+            return None
+        if not isinstance(value, str) or urlsplit(value).scheme not in {"ws", "wss"}:
+            return None
+        target = self._named.get(value)
+        if target is None:
+            if len(self._named) >= 1024:
+                return None
+            try:
+                target = self._named[value] = self._resolve(value)
+            except UsageError:
+                return None
+        return target

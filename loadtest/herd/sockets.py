@@ -1,0 +1,154 @@
+"""Sockets as bare file descriptors: no Python object per connection.
+
+Law: every call here is non-blocking and cheap; what goes wrong is a `reason`, a short class under which the failure is
+counted. Libraries that patch `socket` and `os` never see these descriptors.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import ssl
+import struct
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from loadtest.errors import UsageError
+
+IP_BIND_ADDRESS_NO_PORT = 24
+"""Linux: choose the local port at connect(), when the destination is known, so ports are reused per destination."""
+
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.ETIMEDOUT: "timeout_tcp",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EADDRNOTAVAIL: "no_local_port",
+    errno.EADDRINUSE: "no_local_port",
+    errno.EMFILE: "no_file_descriptor",
+    errno.ENFILE: "no_file_descriptor",
+    errno.ENOBUFS: "no_buffer",
+    errno.ENOMEM: "no_buffer",
+    errno.EACCES: "forbidden",
+    errno.EPERM: "forbidden",
+}
+_CONNECTING = {0, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR}
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+def reason_of(number: int | None) -> str:
+    """Return the failure class of an errno."""
+    return _REASONS.get(number or 0) or errno.errorcode.get(number or 0, "unknown").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect: a ws:// or wss:// (or, for a bootstrap, http(s)://) URL with its address looked up once.
+
+    `address` is (numeric host, port); `host_header` what the Host header says; `path` path and query of the URL.
+    """
+
+    url: str
+    family: int
+    address: tuple[str, int]
+    host_header: str
+    host: str
+    path: str
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    server_name: str | None = None
+
+    @classmethod
+    def of(cls, url: str, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> Target:
+        """Parse `url` and look its host up (blocking).
+
+        Raises:
+            UsageError: not a URL with a host, or a name that does not resolve.
+        """
+        parts = urlsplit(url)
+        secure = parts.scheme in {"wss", "https"}
+        if parts.scheme not in {"ws", "wss", "http", "https"} or not parts.hostname:
+            raise UsageError(f'"{url}" is not a ws://, wss:// or http:// URL with a host')
+        port = parts.port or (443 if secure else 80)
+        try:
+            found = _socket.getaddrinfo(parts.hostname, port, 0, _socket.SOCK_STREAM)
+        except OSError as error:
+            raise UsageError(f'"{url}": the host {parts.hostname} cannot be looked up ({error})') from error
+        family, _, _, _, address = found[0]
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        context = (tls or ssl.create_default_context()) if secure else None
+        name = server_name or parts.hostname
+        return cls(
+            url,
+            int(family),
+            (address[0], address[1]),
+            parts.netloc.rpartition("@")[2],
+            parts.hostname,
+            path,
+            context,
+            name,
+        )
+
+
+def connect(target: Target, source: str | None) -> tuple[int, str | None]:
+    """Begin a connection.
+
+    Returns:
+        (descriptor, None) when it is under way or already made (both look alike: writable), or (-1, reason).
+    """
+    try:
+        sock = _socket.socket(target.family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+    except OSError as error:
+        return -1, reason_of(error.errno)
+    try:
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        if source is not None:
+            sock.setsockopt(_socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
+        code = sock.connect_ex(target.address)
+    except OSError as error:
+        sock.close()
+        return -1, reason_of(error.errno)
+    if code not in _CONNECTING:
+        sock.close()
+        return -1, reason_of(code)
+    return sock.detach(), None
+
+
+def pending_error(fd: int) -> str | None:
+    """Return the failure class waiting on `fd`, or None when its connection stands."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if code == 0:
+            try:
+                sock.getpeername()
+            except OSError as error:
+                code = error.errno or errno.ENOTCONN
+    finally:
+        sock.detach()
+    return reason_of(code) if code else None
+
+
+def write(fd: int, data: bytes) -> tuple[int, str | None]:
+    """Write what fits; return (bytes written, None) or (0, reason) when the connection is gone."""
+    try:
+        return os.write(fd, data), None
+    except BlockingIOError:
+        return 0, None
+    except OSError as error:
+        return 0, reason_of(error.errno)
+
+
+def close(fd: int, *, reset: bool = False) -> None:
+    """Close `fd`, with a RST instead of a FIN when `reset`."""
+    if reset:
+        sock = _socket.socket(fileno=fd)
+        try:
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _LINGER_RESET)
+        finally:
+            sock.detach()
+    os.close(fd)

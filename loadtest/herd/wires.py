@@ -1,0 +1,154 @@
+"""The bytes of every slot: descriptors, output that did not fit, TLS.
+
+    slot <-> fd, one epoll registration for its whole life (edge triggered: in, out, hang-up)
+
+Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
+Everything else goes through `receive`. Nothing here knows what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from array import array
+
+from loadtest.herd import sockets
+from loadtest.herd.poller import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
+from loadtest.herd.sockets import Target
+from loadtest.herd.tls import TlsSession, reason_of_tls
+
+READ_BYTES = 16_384
+MOST_READS = 64
+"""Reads of one slot in one go: bounds what a flooding peer can take of a turn."""
+MAX_OUTBOX_BYTES = 4 << 20
+_WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+
+
+class Wires:
+    """Connections of one herd on one poller."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._fd = array("i")
+        self.slot_of: list[int] = []
+        self.quick: list[int] = []
+        self._outbox: dict[int, bytearray] = {}
+        self._tls: dict[int, TlsSession] = {}
+
+    def grow(self, slots: int) -> None:
+        """Make room for `slots` slots in all."""
+        self._fd.extend([-1] * (slots - len(self._fd)))
+
+    def is_open(self, slot: int) -> bool:
+        """Whether the slot has a descriptor."""
+        return self._fd[slot] >= 0
+
+    def open(self, slot: int, target: Target, source: str | None) -> str | None:
+        """Begin a connection; return None, or why it failed at once. `poller` reports the slot writable when it stands."""
+        fd, reason = sockets.connect(target, source)
+        if reason is not None:
+            return reason
+        while len(self.slot_of) <= fd:
+            self.slot_of.append(-1)
+            self.quick.append(-1)
+        self._fd[slot] = fd
+        self.slot_of[fd] = slot
+        try:
+            self._poller.register(fd, _WATCHED)
+        except OSError as error:
+            self.close(slot)
+            return sockets.reason_of(error.errno)
+        return None
+
+    def error(self, slot: int) -> str | None:
+        """Return why the slot's connection failed, None when it stands."""
+        return sockets.pending_error(self._fd[slot])
+
+    def begin_tls(self, slot: int, target: Target) -> str | None:
+        """Start the TLS handshake on an established connection."""
+        assert target.tls is not None
+        session = self._tls[slot] = TlsSession(target.tls, target.server_name)
+        try:
+            session.feed(b"")
+        except ssl.SSLError as error:
+            return reason_of_tls(error)
+        return self._write(slot, session.pending())
+
+    def is_secure(self, slot: int) -> bool:
+        """Whether the slot's TLS handshake is complete."""
+        session = self._tls.get(slot)
+        return session is not None and session.established
+
+    def make_quick(self, slot: int, *, on: bool) -> None:
+        """Let the herd read this slot's descriptor directly (plain slots only), or stop it."""
+        fd = self._fd[slot]
+        self.quick[fd] = slot if on and slot not in self._tls else -1
+
+    def send(self, slot: int, data: bytes) -> str | None:
+        """Send `data`, keeping what does not fit; return why it cannot be sent, or None."""
+        session = self._tls.get(slot)
+        if session is not None:
+            try:
+                session.seal(data)
+            except ssl.SSLError as error:
+                return reason_of_tls(error)
+            data = session.pending()
+        return self._write(slot, data)
+
+    def _write(self, slot: int, data: bytes) -> str | None:
+        waiting = self._outbox.get(slot)
+        if waiting is not None:
+            waiting += data
+            return "outbox_full" if len(waiting) > MAX_OUTBOX_BYTES else None
+        if not data:
+            return None
+        written, reason = sockets.write(self._fd[slot], data)
+        if reason is None and written < len(data):
+            self._outbox[slot] = bytearray(data[written:])
+        return reason
+
+    def flush(self, slot: int) -> str | None:
+        """Send what waited for room."""
+        waiting = self._outbox.pop(slot, None)
+        return None if waiting is None else self._write(slot, bytes(waiting))
+
+    def receive(self, slot: int) -> tuple[bytes, str | None]:
+        """Read all there is; return (bytes, None) or (bytes, why the connection ended)."""
+        fd = self._fd[slot]
+        parts: list[bytes] = []
+        end: str | None = None
+        for _ in range(MOST_READS):
+            try:
+                data = os.read(fd, READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                end = sockets.reason_of(error.errno)
+                break
+            if not data:
+                end = "eof"
+                break
+            parts.append(data)
+        else:
+            self._poller.modify(fd, _WATCHED)  # more is waiting: ask for a fresh edge
+        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+        session = self._tls.get(slot)
+        if session is None:
+            return chunk, end
+        try:
+            plain = session.feed(chunk)
+        except ssl.SSLError as error:
+            self._write(slot, session.pending())  # the alert, as far as it goes
+            return b"", reason_of_tls(error)
+        return plain, end or self._write(slot, session.pending()) or ("eof" if session.ended else None)
+
+    def close(self, slot: int, *, reset: bool = False) -> None:
+        """Close the slot's connection, if it has one."""
+        fd = self._fd[slot]
+        if fd < 0:
+            return
+        self._fd[slot] = -1
+        self.slot_of[fd] = self.quick[fd] = -1
+        self._outbox.pop(slot, None)
+        self._tls.pop(slot, None)
+        sockets.close(fd, reset=reset)

@@ -1,0 +1,275 @@
+"""One run from the outside: machine checked, stack and workers started, the run conducted, everything ended.
+
+    check the machine --> probe or start the target --> master (this process) --> nursery forks workers
+        --> Conductor.run --> run.json --> workers, stack end
+
+Law: whatever happens on the way, every process that was started here has ended when `run_profile` returns, and what was
+measured is in the run folder.
+"""
+
+from __future__ import annotations
+
+import locust  # isort: skip  # first: it patches the standard library, which must happen before ssl is in use
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import greenlet
+import psutil
+from locust import runners
+from locust.env import Environment
+
+from loadtest.errors import LoadtestError, UsageError
+from loadtest.faults.fault import Control
+from loadtest.faults.registry import build_faults
+from loadtest.herd.addresses import automatic, expand
+from loadtest.launch import preflight
+from loadtest.launch.children import Children
+from loadtest.launch.crew import Crew
+from loadtest.launch.probe import probe_all
+from loadtest.launch.stack import ReferenceStack
+from loadtest.metrics import thresholds
+from loadtest.profile.model import Profile
+from loadtest.results.environment import harness_facts
+from loadtest.results.folder import RunFolder
+from loadtest.users.build import tls_context
+from loadtest.users.conductor import Conductor, Observer, Surroundings
+from loadtest.users.dispatcher import PinnedDispatcher
+from loadtest.users.profile_users import Population, Publisher
+from loadtest.users.worker import HEARTBEAT_LIVENESS
+
+LOOPBACK = "127.0.0.1"
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Options:
+    """How to run a profile. `workers` None: as many as the machine and the profile need. Port 0: a free one."""
+
+    out: Path = Path("runs")
+    workers: int | None = None
+    master_host: str = LOOPBACK
+    master_port: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+
+
+class Interrupted(LoadtestError):  # noqa: N818 - not an error of anybody's
+    """Somebody asked for the end before the run had begun."""
+
+
+def run_profile(
+    profile: Profile, options: Options, observe: Callable[[RunFolder], Observer]
+) -> tuple[dict[str, Any], Path]:
+    """Run `profile`; return run.json and the run folder.
+
+    Args:
+        observe: makes the live view once the folder is there.
+
+    Raises:
+        UsageError: it cannot fit this machine, or needs a package that is not installed.
+        TargetUnreachableError: nobody answers, or the reference stack does not come up.
+        RunInvalidError: the workers could not be started.
+    """
+    session = _Session(profile, options)
+    with ExitStack() as undo:
+        undo.callback(session.stop)
+        return session.run(observe)
+
+
+class _Session:
+    def __init__(self, profile: Profile, options: Options) -> None:
+        self._profile = profile
+        self._options = options
+        self._main = greenlet.getcurrent()
+        self._conductor: Conductor | None = None
+        self._children = Children()
+        self._stack: ReferenceStack | None = None
+        self._crew: Crew | None = None
+        self._environment: Environment | None = None
+
+    # --- the way up ------------------------------------------------------------------------------------------------
+
+    def run(self, observe: Callable[[RunFolder], Observer]) -> tuple[dict[str, Any], Path]:
+        memory_before = psutil.virtual_memory().available
+        preflight.raise_open_files()
+        workers = self._fit()
+        publishers = 1 if self._profile.publish.rate_per_s else 0
+        context = tls_context(self._profile)
+        if self._profile.target.stack is None:
+            name = self._profile.target.tls.server_name if self._profile.target.tls else None
+            probe_all(self._profile.target.urls, context=context, server_name=name)
+        faults = build_faults(self._profile.faults)
+        parsed = [thresholds.parse(text) for text in self._profile.thresholds]
+        folder = RunFolder.create(self._options.out, self._profile.name)
+        self._log_to(folder.logs_dir / "master.log")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, self._on_signal, number)
+        with folder:
+            self._write_manifest(folder, workers + publishers)
+            if self._profile.target.stack is not None:
+                self._start_stack(folder)
+            port = self._start_master(folder, workers, publishers)
+            control = self._await_stack()
+            assert self._crew is not None
+            self._crew.wait_ready()
+            surroundings = Surroundings(
+                workers=workers,
+                publishers=publishers,
+                deaths=self._deaths,
+                stack_death=self._stack_death,
+                control=control,
+                memory_before=memory_before,
+                facts={"tags": dict(self._options.tags)} if self._options.tags else {},
+            )
+            assert self._environment is not None
+            observer = observe(folder)
+            conductor = Conductor(self._environment, self._profile, folder, observer, faults, parsed, surroundings)
+            refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor)]
+            if refusals:
+                raise UsageError("; ".join(refusals))
+            self._conductor = conductor
+            logger.info(
+                "master on %s:%d, %d workers, %d publishers", self._options.master_host, port, workers, publishers
+            )
+            return conductor.run(), folder.path
+
+    def _fit(self) -> int:
+        """Return the number of herd workers, or refuse what this machine cannot hold."""
+        profile = self._profile
+        machine = preflight.read_machine()
+        connections, herd = (
+            profile.population.connections,
+            min(profile.population.herd_size, profile.population.connections),
+        )
+        workers = self._options.workers or preflight.workers_for(connections, machine.nofile, machine.cores, herd)
+        workers = min(workers, profile.herds)
+        local = profile.target.stack is not None or all(_is_loopback(url) for url in profile.target.urls)
+        sources = len(expand(profile.population.source_addresses))
+        if not sources:
+            sources = workers * len(automatic(LOOPBACK, 0, -(-connections // workers))) if local else 1
+        demand = preflight.Demand(
+            connections=connections,
+            workers=workers,
+            herd_size=herd,
+            sources=sources,
+            destinations=profile.target.nodes if profile.target.stack else len(profile.target.urls),
+            local_target=local,
+        )
+        found = preflight.findings(machine, demand)
+        if self._options.master_port:
+            found.append(preflight.port_free(self._options.master_host, self._options.master_port))
+        refusals = preflight.refusals(found)
+        if refusals and not self._options.force:
+            raise UsageError("this machine cannot hold the run:\n" + "\n".join(f"  - {text}" for text in refusals))
+        return workers
+
+    def _write_manifest(self, folder: RunFolder, workers: int) -> None:
+        profile = self._profile
+        folder.write_profile(profile.to_toml(redact=True))
+        folder.write_manifest(
+            {
+                "profile": {"name": profile.name, "sha256": profile.sha256},
+                "target": {
+                    "url": ", ".join(profile.target.urls),
+                    "dialect": profile.target.dialect,
+                    "version": profile.target.version,
+                    "nodes": profile.target.nodes if profile.target.stack else None,
+                },
+                "harness": harness_facts(workers),
+                "connections": {"target": profile.population.connections},
+                "tags": dict(self._options.tags),
+            }
+        )
+
+    def _start_stack(self, folder: RunFolder) -> None:
+        target = self._profile.target
+        self._stack = ReferenceStack.start(
+            version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
+        )
+
+    def _await_stack(self) -> Control | None:
+        if self._stack is None:
+            return None
+        ready = self._stack.wait_ready()
+        self._profile = self._profile.with_gateways(ready.gateway_urls, ready.bootstrap_url)
+        return Control(ready.control_url, ready.control_token)
+
+    def _start_master(self, folder: RunFolder, workers: int, publishers: int) -> int:
+        runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
+        host, port = self._options.master_host, self._options.master_port or _free_port(self._options.master_host)
+        environment = Environment(user_classes=[Population, Publisher], events=locust.events)
+        environment.dispatcher_class = self._dispatcher
+        environment.create_master_runner(host, port)
+        self._environment = environment
+        self._crew = Crew.start(
+            master_host=host,
+            master_port=port,
+            profile_path=folder.path / "profile.toml",
+            run_id=folder.run_id,
+            workers=workers,
+            publishers=publishers,
+            log_dir=folder.logs_dir,
+        )
+        self._children.add(self._crew.child)
+        return port
+
+    def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
+        assert self._conductor is not None
+        return PinnedDispatcher(worker_nodes, user_classes, self._conductor.bridge.role_of)
+
+    @staticmethod
+    def _log_to(path: Path) -> None:
+        """Send this process's log (Locust's too) to a file: the terminal belongs to the view."""
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root = logging.getLogger()
+        root.handlers[:] = [handler]
+        root.setLevel(logging.INFO)
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+
+    def _deaths(self) -> list[tuple[int, str]]:
+        assert self._crew is not None
+        return [(end.pid, str(end).splitlines()[0]) for end in self._crew.deaths()]
+
+    def _stack_death(self) -> str | None:
+        if self._stack is None or self._stack.child.poll() is None:
+            return None
+        return str(self._stack.child.exit()).splitlines()[0]
+
+    def _on_signal(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self._conductor is not None:
+            self._conductor.interrupt(f"Interrupted by {name}.")
+        else:
+            gevent.kill(self._main, KeyboardInterrupt())
+
+    # --- the way down --------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        if self._environment is not None and self._environment.runner is not None:
+            self._environment.runner.quit()
+        self._children.stop(timeout_s=7.0)
+        if self._stack is not None:
+            self._stack.stop()
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _is_loopback(url: str) -> bool:
+    host = url.split("://", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0].strip("[]")
+    return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -1,0 +1,386 @@
+"""The master's books: every worker's reports merged, second by second and for the whole run.
+
+    WorkerReport --merge--> interval (since the last line) --line()--> intervals.jsonl, live view
+                        \\-> totals, seconds by schedule, traces, recovery curves --> run.json
+
+Laws: merging is addition; the order of reports does not matter. A report that was merged before is refused. Percentiles
+come from merged histograms. Memory is constant over time: settled seconds go into the service record and are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.clock import NS_PER_MS, NS_PER_S
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.ledger import CLASSES, GRACE_NS
+from loadtest.metrics.recovery import RecoveryCurve
+from loadtest.metrics.report import HERD_HISTOGRAMS, Second, WorkerReport
+from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
+from loadtest.metrics.time_to_share import TimeToShare
+
+STATES = ("idle", "waiting", "connecting", "opening", "subscribing", "subscribed")
+REPORT_LAG_S = 3
+MASS_SHARE = 0.01
+"""More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
+LATE_S = 0.5
+
+
+@dataclass(slots=True)
+class Gauge:
+    """The last word of one worker."""
+
+    seq: int = 0
+    t_ns: int = 0
+    final: bool = False
+    lost: bool = False
+    connections: Counter[str] = field(default_factory=Counter)
+    cpu_percent: float = 0.0
+    rss_bytes: int = 0
+    lag_p99_ns: int = 0
+
+
+@dataclass(slots=True)
+class Event:
+    """A mass disconnect that is followed."""
+
+    name: str
+    kind: str
+    t0_ns: int
+    curve: RecoveryCurve
+    announced: bool = True
+    closed: bool = False
+
+
+class _Sums:
+    """Everything that adds up, once for the interval and once for the run."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.drops: Counter[str] = Counter()
+        self.ledger: Counter[str] = Counter()
+        self.publish_failures: Counter[str] = Counter()
+        self.published = 0
+        self.unsent = 0
+        self.fanout = Histogram()
+        self.lateness = Histogram()
+        self.lag = Histogram()
+        self.histograms = {name: Histogram() for name in HERD_HISTOGRAMS}
+        self.first_drop_ns = 0
+
+    def add(self, report: WorkerReport) -> None:
+        """Add a report."""
+        self.counts.update(report.counts)
+        self.failures.update(report.failures)
+        self.drops.update(report.drops)
+        self.ledger.update(report.ledger)
+        self.publish_failures.update(report.publish_failures)
+        self.published += report.published
+        self.unsent += report.unsent
+        self.fanout.add(report.fanout)
+        self.lateness.add(report.lateness)
+        self.lag.add(report.lag)
+        for name, histogram in report.histograms.items():
+            self.histograms[name].add(histogram)
+        if report.first_drop_ns:
+            self.first_drop_ns = min(self.first_drop_ns or report.first_drop_ns, report.first_drop_ns)
+
+
+class Books:
+    """Keep the books of one run.
+
+    Args:
+        target: connections wanted. zero_ns: start of the run, on the clock of every report.
+        deadline_ns: as the ledgers'. service: judges T_svc.
+    """
+
+    def __init__(self, target: int, zero_ns: int, deadline_ns: int, service: ServiceRecovery) -> None:
+        self.target = target
+        self.zero_ns = zero_ns
+        self.total = _Sums()
+        self.workers: dict[int, Gauge] = {}
+        self.events: dict[str, Event] = {}
+        self.peak = 0
+        self.rejected = 0
+        self.uncorrected = Histogram()
+        self.latencies = Histogram()
+        self.time_to_share = TimeToShare()
+        self.cpu_max_percent = 0.0
+        self.gc_max_ms = 0.0
+        self.errors = 0
+        self._interval = _Sums()
+        self._seconds: dict[int, Second] = {}
+        self._service = service
+        self._settle_s = -(-(deadline_ns + GRACE_NS) // NS_PER_S) + REPORT_LAG_S
+        self._first_second = zero_ns // NS_PER_S
+        self._next_second = 0
+        self._publishing: list[tuple[int, int]] = []
+        self._lost_by_second: dict[int, int] = {}
+
+    # --- from the workers ------------------------------------------------------------------------------------------
+
+    def merge(self, wire: object) -> WorkerReport:
+        """Add one report.
+
+        Raises:
+            ValueError: malformed, or merged before; then nothing was added and `rejected` has gone up.
+        """
+        try:
+            report = WorkerReport.read(wire)
+            gauge = self.workers.setdefault(report.worker, Gauge())
+            if report.seq <= gauge.seq:
+                raise ValueError(f"worker {report.worker}: report {report.seq} after {gauge.seq}, sent twice or late")
+            self._merge_outages(report)
+        except ValueError:
+            self.rejected += 1
+            raise
+        gauge.seq, gauge.t_ns, gauge.final = report.seq, report.t_ns, report.final
+        gauge.connections = report.connections
+        gauge.cpu_percent, gauge.rss_bytes = report.cpu_percent, report.rss_bytes
+        gauge.lag_p99_ns = report.lag.percentile_ns(99) or 0
+        self.cpu_max_percent = max(self.cpu_max_percent, report.cpu_percent)
+        self.gc_max_ms = max(self.gc_max_ms, report.gc_max_ms)
+        self.errors += report.errors
+        self._interval.add(report)
+        self.total.add(report)
+        self.uncorrected.add(report.uncorrected)
+        for key, second in report.seconds.items():
+            self.latencies.add(second.latencies)
+            index = key - self._first_second
+            if index >= self._next_second:
+                self._seconds.setdefault(index, Second()).add(second)
+            if second.lost:
+                self._lost_by_second[index] = self._lost_by_second.get(index, 0) + second.lost
+        for trace in report.traces:
+            self.time_to_share.add(
+                (trace.channel, trace.epoch, trace.seq), trace.expected, trace.latencies, report.t_ns
+            )
+        return report
+
+    def _merge_outages(self, report: WorkerReport) -> None:
+        for event_id, curves in report.outages.items():
+            event = self.events.get(event_id)
+            if event is None:
+                raise ValueError(f"worker {report.worker}: no such event {event_id!r}")
+            for curve in curves:
+                event.curve.merge_wire(curve)
+
+    def lose(self, worker: int) -> int:
+        """Strike a lost worker's connections from the gauge; return how many were subscribed."""
+        gauge = self.workers.setdefault(worker, Gauge())
+        subscribed = gauge.connections["subscribed"]
+        gauge.connections = Counter()
+        gauge.lost = True
+        return subscribed
+
+    # --- from the conductor ------------------------------------------------------------------------------------------
+
+    def open_event(self, name: str, kind: str, t0_ns: int, *, announced: bool = True) -> Event:
+        """Follow a mass disconnect from now on; names are unique."""
+        event = self.events[name] = Event(name, kind, t0_ns, RecoveryCurve(t0_ns), announced)
+        return event
+
+    def publishing(self, from_ns: int, until_ns: int) -> None:
+        """Say when publishes were due (for T_svc: a silent second without any is no evidence)."""
+        self._publishing.append((from_ns, until_ns))
+
+    def connections(self) -> Counter[str]:
+        """Return how many connections are in each state, over all workers."""
+        sums: Counter[str] = Counter()
+        for gauge in self.workers.values():
+            sums.update(gauge.connections)
+        return sums
+
+    @property
+    def subscribed(self) -> int:
+        """Clients in session with all their subscriptions, as last reported."""
+        return sum(gauge.connections["subscribed"] for gauge in self.workers.values())
+
+    def unexplained_drop_ns(self) -> int | None:
+        """Return when a mass disconnect began that no open event explains, judged on the interval so far; else None."""
+        dropped = self._interval.counts["drops"]
+        if dropped <= max(1.0, MASS_SHARE * self.target) or not self._interval.first_drop_ns:
+            return None
+        first_ns = self._interval.first_drop_ns
+        if any(not event.closed and event.t0_ns <= first_ns for event in self.events.values()):
+            return None
+        return first_ns - 1
+
+    def close_recovered(self) -> list[str]:
+        """Close events whose every client is back; return their names. A later drop is then another event's."""
+        closed = []
+        for event in self.events.values():
+            curve = event.curve
+            if not event.closed and curve.dropped and curve.subscribed_now >= curve.population > 0:
+                event.closed = True
+                closed.append(event.name)
+        return closed
+
+    # --- to the log and the live view ----------------------------------------------------------------------------------
+
+    def line(self, now_ns: int, phase: str) -> dict[str, Any]:
+        """Close the interval and return its line (the keys of intervals.jsonl)."""
+        interval, self._interval = self._interval, _Sums()
+        states = self.connections()
+        self.peak = max(self.peak, states["subscribed"])
+        self._settle(now_ns)
+        self.time_to_share.settle(now_ns - self._settle_s * NS_PER_S)
+        live = [gauge for gauge in self.workers.values() if not gauge.lost]
+        return {
+            "t_s": round((now_ns - self.zero_ns) / NS_PER_S, 3),
+            "phase": phase,
+            "workers": len(live),
+            "target": self.target,
+            "connections": {state: states[state] for state in STATES},
+            "attempts": interval.counts["attempts"],
+            "connected": interval.counts["connected"],
+            "subscribed": interval.counts["subscribed"],
+            "drops": interval.counts["drops"],
+            "failures": dict(interval.failures),
+            "connect_ms": _brief(interval.histograms["connect"]),
+            "fanout": {
+                "published": interval.published,
+                "delivered": interval.fanout.count,
+                **{f"{key}_ms": value for key, value in _brief(interval.fanout).items() if key != "count"},
+            },
+            "delivery": {
+                key: interval.ledger[key] for key in ("expected", "delivered", "lost", "duplicated", "reordered")
+            },
+            "generator": {
+                "lateness_p99_ms": _ms(interval.lateness.percentile_ns(99)),
+                "loop_lag_p99_ms": _ms(interval.lag.percentile_ns(99)),
+                "cpu_max_percent": max((gauge.cpu_percent for gauge in live), default=None),
+                "rss_bytes": sum(gauge.rss_bytes for gauge in live),
+            },
+            "events": [self._event_line(event) for event in self.events.values()],
+        }
+
+    def _event_line(self, event: Event) -> dict[str, Any]:
+        curve = event.curve
+        return {
+            "name": event.name,
+            "at_s": round((event.t0_ns - self.zero_ns) / NS_PER_S, 3),
+            "population": curve.population,
+            "connected": curve.connected_now,
+            "subscribed": curve.subscribed_now,
+            "dropped": curve.dropped,
+        }
+
+    def _settle(self, now_ns: int, *, all_of_them: bool = False) -> None:
+        """Hand seconds whose messages have all met their deadline to the service record."""
+        last = now_ns // NS_PER_S - self._first_second - (0 if all_of_them else self._settle_s)
+        while self._next_second <= last:
+            index = self._next_second
+            second = self._seconds.pop(index, None) or Second()
+            start_ns = (self._first_second + index) * NS_PER_S
+            due = any(begin < start_ns + NS_PER_S and end > start_ns for begin, end in self._publishing)
+            self._service.add(index, second.latencies, second.expected, second.delivered, due)
+            self._next_second += 1
+
+    # --- to run.json -----------------------------------------------------------------------------------------------------
+
+    def finish(self, end_ns: int) -> None:
+        """Settle what is left, at the end of the run."""
+        self._settle(end_ns, all_of_them=True)
+        self.time_to_share.settle(end_ns)
+
+    def connection_figures(self, ramp_s: float | None, bytes_per_connection: float | None) -> dict[str, Any]:
+        """Return "connections" of run.json."""
+        return {
+            "target": self.target,
+            "peak": self.peak,
+            "at_end": self.subscribed,
+            "attempts": self.total.counts["attempts"],
+            "failures": dict(self.total.failures),
+            "drops": dict(self.total.drops),
+            "ramp_seconds": ramp_s,
+            "connect_ms": self.total.histograms["connect"].latency_ms(),
+            "subscribe_ms": self.total.histograms["subscribe"].latency_ms(),
+            "connect_lateness_ms": self.total.histograms["connect_lateness"].latency_ms(),
+            "postponed": self.total.counts["postponed"],
+            "bytes_per_connection": bytes_per_connection,
+        }
+
+    def fanout_figures(self) -> dict[str, Any]:
+        """Return "fanout" of run.json."""
+        ledger = self.total.ledger
+        expected, delivered = ledger["expected"], ledger["delivered"]
+        by_class = {}
+        for kind in CLASSES:
+            of_class = {key: ledger[f"{kind}.{key}"] for key in ("expected", "delivered")}
+            by_class[kind] = of_class | {"lost": of_class["expected"] - of_class["delivered"]}
+        return {
+            "published": self.total.published,
+            "unsent": self.total.unsent,
+            "publish_failures": dict(self.total.publish_failures),
+            "expected": expected,
+            "delivered": delivered,
+            "lost": ledger["lost"],
+            "duplicated": ledger["duplicated"],
+            "reordered": ledger["reordered"],
+            "late": ledger["late"],
+            "foreign": ledger["foreign"] + self.total.counts["foreign"],
+            "extra": ledger["extra"],
+            "misrouted": ledger["misrouted"],
+            "imbalance": ledger["imbalance"],
+            "completeness": delivered / expected if expected else None,
+            "by_class": by_class,
+            "latency_ms": self.latencies.latency_ms(),
+            "uncorrected_ms": self.uncorrected.latency_ms(),
+            "ack_ms": self.total.histograms["ack"].latency_ms(),
+            "ttk_ms": self.time_to_share.figures(),
+            "ttk_traced": self.time_to_share.traced,
+        }
+
+    def event_figures(self, event: Event, end_ns: int, baseline_from_ns: int | None) -> dict[str, Any]:
+        """Return one entry of "events" of run.json."""
+        base_s = self._first_second
+        t0_s = event.t0_ns / NS_PER_S - base_s
+        t_svc_s = None
+        if baseline_from_ns is not None:
+            first_t0_ns = min(other.t0_ns for other in self.events.values())
+            t_svc_s = self._service.t_svc_s(t0_s, baseline_from_ns / NS_PER_S - base_s, first_t0_ns / NS_PER_S - base_s)
+        lost = sum(count for second, count in self._lost_by_second.items() if second >= int(t0_s - LATE_S))
+        curve = event.curve
+        return {
+            "name": event.name,
+            "kind": event.kind,
+            "announced": event.announced,
+            "at_s": (event.t0_ns - self.zero_ns) / NS_PER_S,
+            "population": curve.population,
+            "dropped": curve.dropped,
+            "recovery": curve.as_recovery(
+                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(curve.t_sub_s(99), t_svc_s), lost=lost, metastable=False
+            ),
+        }
+
+    def generator_figures(self, clock_error_ms: float) -> dict[str, Any]:
+        """Return "generator" of run.json."""
+        return {
+            "lateness_p99_ms": _ms(self.total.lateness.percentile_ns(99)),
+            "loop_lag_p99_ms": _ms(self.total.lag.percentile_ns(99)),
+            "cpu_max_percent": self.cpu_max_percent,
+            "clock_error_ms": clock_error_ms,
+            "workers_lost": sum(gauge.lost for gauge in self.workers.values()),
+            "gc_max_ms": self.gc_max_ms,
+            "reports_rejected": self.rejected,
+            "engine_errors": self.errors,
+        }
+
+
+def _ms(value_ns: int | None) -> float | None:
+    return None if value_ns is None else value_ns / NS_PER_MS
+
+
+def _brief(histogram: Histogram) -> dict[str, float | int | None]:
+    """Return count, p50, p90, p99 and max in ms."""
+    return {
+        "count": histogram.count,
+        "p50": _ms(histogram.percentile_ns(50)),
+        "p90": _ms(histogram.percentile_ns(90)),
+        "p99": _ms(histogram.percentile_ns(99)),
+        "max": _ms(histogram.max_ns) if histogram.count else None,
+    }

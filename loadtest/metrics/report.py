@@ -1,0 +1,190 @@
+"""One worker's report of one interval, read with suspicion: it came over a network.
+
+Law: `WorkerReport.read` either returns a whole report or raises ValueError naming what is wrong, before anything of it
+has been counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.wire import integer
+
+_MOST = 1 << 53
+_MOST_KEYS = 256
+_MOST_SECONDS = 4_000
+_MOST_TRACES = 20_000
+HERD_HISTOGRAMS = ("connect", "subscribe", "ack", "connect_lateness")
+
+
+@dataclass(slots=True)
+class Trace:
+    """One worker's part of a message that is followed to its last subscriber."""
+
+    channel: int
+    epoch: int
+    seq: int
+    expected: int
+    latencies: Histogram
+
+
+@dataclass(slots=True)
+class Second:
+    """What became of the messages scheduled in one second, on one worker or on all."""
+
+    expected: int = 0
+    delivered: int = 0
+    lost: int = 0
+    latencies: Histogram = field(default_factory=Histogram)
+
+    def add(self, other: Second) -> None:
+        """Merge."""
+        self.expected += other.expected
+        self.delivered += other.delivered
+        self.lost += other.lost
+        self.latencies.add(other.latencies)
+
+
+@dataclass(slots=True)
+class WorkerReport:
+    """One interval of one worker, its herds summed."""
+
+    worker: int
+    seq: int
+    t_ns: int
+    final: bool
+    connections: Counter[str]
+    counts: Counter[str]
+    failures: Counter[str]
+    drops: Counter[str]
+    histograms: dict[str, Histogram]
+    ledger: Counter[str]
+    fanout: Histogram
+    uncorrected: Histogram
+    seconds: dict[int, Second]
+    traces: list[Trace]
+    published: int
+    unsent: int
+    publish_failures: Counter[str]
+    lateness: Histogram
+    outages: dict[str, list[object]]
+    lag: Histogram
+    cpu_percent: float
+    rss_bytes: int
+    gc_max_ms: float
+    errors: int
+    first_drop_ns: int
+
+    @classmethod
+    def read(cls, wire: object) -> WorkerReport:
+        """Read what `WorkerBridge.report` sent.
+
+        Raises:
+            ValueError: naming the key and what is wrong with it.
+        """
+        data = _mapping(wire, "report")
+        publishing = _mapping(data.get("publishing"), "publishing")
+        generator = _mapping(data.get("generator"), "generator")
+        report = cls(
+            worker=integer(data.get("worker"), "worker", 0, 100_000),
+            seq=integer(data.get("seq"), "seq", 1, _MOST),
+            t_ns=integer(data.get("t_ns"), "t_ns", 0, 1 << 63),
+            final=data.get("final") is True,
+            connections=Counter(),
+            counts=Counter(),
+            failures=Counter(),
+            drops=Counter(),
+            histograms={name: Histogram() for name in HERD_HISTOGRAMS},
+            ledger=Counter(),
+            fanout=Histogram(),
+            uncorrected=Histogram(),
+            seconds={},
+            traces=[],
+            published=integer(publishing.get("published"), "published", 0, _MOST),
+            unsent=integer(publishing.get("unsent"), "unsent", 0, _MOST),
+            publish_failures=_counts(publishing.get("failures"), "publishing failures"),
+            lateness=Histogram.from_wire(publishing.get("lateness")),
+            outages={str(key): _list(value, "outage", 64) for key, value in _items(data.get("outages"), "outages")},
+            lag=Histogram.from_wire(generator.get("lag")),
+            cpu_percent=_number(generator.get("cpu_percent"), "cpu_percent"),
+            rss_bytes=integer(generator.get("rss_bytes"), "rss_bytes", 0, 1 << 50),
+            gc_max_ms=_number(generator.get("gc_max_ms"), "gc_max_ms"),
+            errors=integer(generator.get("errors"), "errors", 0, _MOST),
+            first_drop_ns=0,
+        )
+        for herd in _list(data.get("herds"), "herds", 64):
+            report._read_herd(_mapping(herd, "herd"))
+        return report
+
+    def _read_herd(self, herd: Mapping[str, Any]) -> None:
+        account = _mapping(herd.get("account"), "account")
+        histograms = {name: Histogram.from_wire(account.get(name)) for name in HERD_HISTOGRAMS}
+        if herd.get("ledger") is None:
+            self.histograms["ack"].add(histograms["ack"])  # publishers: their connections are not the population's
+            return
+        self.connections.update(_counts(herd.get("connections"), "connections"))
+        self.counts.update(_counts(account.get("counts"), "counts"))
+        self.failures.update(_counts(account.get("failures"), "failures"))
+        self.drops.update(_counts(account.get("drops"), "drops"))
+        for name, histogram in histograms.items():
+            self.histograms[name].add(histogram)
+        first_drop_ns = integer(account.get("first_drop_ns"), "first_drop_ns", 0, 1 << 63)
+        if first_drop_ns:
+            self.first_drop_ns = min(self.first_drop_ns or first_drop_ns, first_drop_ns)
+        self._read_ledger(_mapping(herd["ledger"], "ledger"))
+
+    def _read_ledger(self, ledger: Mapping[str, Any]) -> None:
+        self.ledger.update(_counts(ledger.get("counts"), "ledger counts"))
+        self.fanout.add(Histogram.from_wire(ledger.get("fanout")))
+        self.uncorrected.add(Histogram.from_wire(ledger.get("uncorrected")))
+        seconds = _items(ledger.get("seconds"), "seconds")
+        if len(seconds) > _MOST_SECONDS:
+            raise ValueError(f"seconds: at most {_MOST_SECONDS} in one report, not {len(seconds)}")
+        for key, value in seconds:
+            numbers = _list(value, "second", 4)
+            if len(numbers) != 4:
+                raise ValueError("a second has 4 entries: expected, delivered, lost, latencies")
+            expected, delivered, lost = (integer(number, "second", 0, _MOST) for number in numbers[:3])
+            second = integer(int(key) if isinstance(key, str) and key.isdigit() else key, "second", 0, 1 << 40)
+            self.seconds.setdefault(second, Second()).add(
+                Second(expected, delivered, lost, Histogram.from_wire(numbers[3]))
+            )
+        for value in _list(ledger.get("traces"), "traces", _MOST_TRACES):
+            row = _list(value, "trace", 5)
+            if len(row) != 5:
+                raise ValueError("a trace has 5 entries: channel, epoch, seq, expected, latencies")
+            channel, epoch, seq, expected = (integer(number, "trace", 0, _MOST) for number in row[:4])
+            self.traces.append(Trace(channel, epoch, seq, expected, Histogram.from_wire(row[4])))
+
+
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be an object, not {type(value).__name__}")
+    return value
+
+
+def _items(value: object, name: str) -> list[tuple[Any, Any]]:
+    return list(_mapping(value, name).items())
+
+
+def _list(value: object, name: str, most: int) -> list[Any]:
+    if not isinstance(value, list | tuple) or len(value) > most:
+        raise ValueError(f"{name} must be a list of at most {most} entries")
+    return list(value)
+
+
+def _counts(value: object, name: str) -> Counter[str]:
+    items = _items(value, name)
+    if len(items) > _MOST_KEYS:
+        raise ValueError(f"{name} must have at most {_MOST_KEYS} keys, not {len(items)}")
+    return Counter({str(key): integer(count, f"{name} {key}", 0, _MOST) for key, count in items})
+
+
+def _number(value: object, name: str) -> float:
+    if type(value) not in (int, float) or not 0 <= value < 1e12:  # type: ignore[operator]
+        raise ValueError(f"{name} must be a number >= 0")
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,155 @@
+"""From a profile to the parts of a herd: the one place where profile, protocol, pacing and herd meet."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtest.clock import NS_PER_S
+from loadtest.errors import UsageError
+from loadtest.herd.addresses import automatic, expand
+from loadtest.herd.clients import Bootstrap, Hooks, Settings
+from loadtest.herd.herd import Herd
+from loadtest.herd.opening import Opening
+from loadtest.herd.poller import Poller
+from loadtest.herd.sockets import Target
+from loadtest.metrics.ledger import Ledger
+from loadtest.pacing import reconnect
+from loadtest.profile.model import Profile
+from loadtest.profile.target import Tls
+from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.socketio_dialect import SocketIODialect
+from loadtest.protocol.websocket_dialect import WebSocketDialect
+from loadtest.users.clients import ProfileClients, channel_groups
+
+IN_FLIGHT_PER_WORKER = 1024
+PUBLISHER_RETRY_S = 0.2
+"""Publishers come back at this pace whatever the population does: they carry the canary."""
+TRACED_PER_S = 200
+"""Publishes per second up to which the time to k % is followed for every message; above, for an even sample."""
+
+
+def make_dialect(profile: Profile) -> Dialect:
+    """Return the dialect that the profile describes."""
+    subscribe, publish = profile.subscribe, profile.publish
+    if profile.target.dialect == "websocket":
+        return WebSocketDialect(
+            hello=profile.client.hello,
+            subscribe_message=subscribe.message if subscribe else None,
+            subscribe_ack=bool(subscribe and subscribe.message is not None and subscribe.ack),
+            ack_path=subscribe.ack_path if subscribe else "",
+            ack_equals=subscribe.ack_equals if subscribe else None,
+            publish_message=publish.message,
+            marker_path=publish.marker,
+        )
+    return SocketIODialect(
+        namespace=profile.client.namespace,
+        auth=profile.client.auth,
+        subscribe_event=subscribe.event if subscribe else None,
+        subscribe_args=subscribe.args if subscribe else (),
+        subscribe_ack=bool(subscribe and subscribe.ack),
+        ack_path=subscribe.ack_path if subscribe else "",
+        ack_equals=subscribe.ack_equals if subscribe else None,
+        publish_event=publish.event,
+        publish_args=publish.args,
+        publish_ack=publish.ack,
+        marker_path=publish.marker,
+    )
+
+
+def tls_context(profile: Profile) -> ssl.SSLContext | None:
+    """Return the TLS context of a wss:// target; certificates are verified unless the profile says `insecure`.
+
+    Raises:
+        UsageError: a certificate file that cannot be read, naming it.
+    """
+    if not any(url.startswith("wss:") for url in profile.target.urls) and profile.target.bootstrap is None:
+        return None
+    tls = profile.target.tls or Tls()
+    try:
+        context = ssl.create_default_context(cafile=str(profile.file(tls.ca)) if tls.ca else None)
+        if tls.cert:
+            context.load_cert_chain(str(profile.file(tls.cert)), str(profile.file(tls.key)) if tls.key else None)
+    except (OSError, ssl.SSLError) as error:
+        named = ", ".join(name for name in (tls.ca, tls.cert, tls.key) if name)
+        raise UsageError(f"target.tls: the certificate files ({named}) cannot be loaded: {error}") from error
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker must know beyond the profile. `worker` counts from 0 over all workers of the run."""
+
+    profile: Profile
+    run: str
+    worker: int = 0
+
+
+def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | None = None, connections: int = 0) -> Herd:
+    """Return a herd for the population (`listening`) or for publishers; no slot in it yet.
+
+    Args:
+        connections: how many sockets it will hold at most, to choose enough source addresses.
+    """
+    profile = plan.profile
+    dialect = make_dialect(profile)
+    clients = ProfileClients(profile, dialect, plan.run, listening=listening)
+    context = tls_context(profile)
+    server_name = profile.target.tls.server_name if profile.target.tls else None
+
+    def resolve(url: str) -> Target:
+        return Target.of(url, context, server_name)
+
+    targets = [resolve(url) for url in profile.target.urls]
+    bootstrap = None
+    if profile.target.bootstrap is not None and profile.target.bootstrap.url is not None:
+        asked = profile.target.bootstrap
+        bootstrap = Bootstrap(resolve(asked.url or ""), tuple(asked.path.split(".")), asked.every == "once")
+    policy = (
+        reconnect.policy(profile.reconnect.policy, **profile.reconnect.parameters)
+        if listening
+        else reconnect.policy("fixed", delay_s=PUBLISHER_RETRY_S)
+    )
+    first = (bootstrap.target if bootstrap else targets[0]).address[0]
+    return Herd(
+        poller=poller,
+        dialect=dialect,
+        clients=clients,
+        opening=Opening(clients, targets, bootstrap, resolve),
+        policy=policy,
+        sources=_sources(profile, first, plan.worker, connections),
+        settings=_settings(plan),
+        ledger=make_ledger(profile) if listening else None,
+        rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}"),
+        hooks=hooks,
+    )
+
+
+def make_ledger(profile: Profile) -> Ledger:
+    """Return the empty delivery ledger of one worker."""
+    every = max(1, round(profile.publish.rate_per_s / TRACED_PER_S))
+    return Ledger(channel_groups(profile), round(profile.publish.deadline_s * NS_PER_S), trace_every=every)
+
+
+def _sources(profile: Profile, destination: str, worker: int, connections: int) -> Sequence[str]:
+    if profile.population.source_addresses:
+        return expand(profile.population.source_addresses)
+    return automatic(destination, worker, connections)
+
+
+def _settings(plan: Plan) -> Settings:
+    profile = plan.profile
+    subscribe = profile.subscribe
+    return Settings(
+        run=plan.run,
+        connect_ns=round(profile.ramp.connect_timeout_s * NS_PER_S),
+        subscribe_ns=round((subscribe.timeout_s if subscribe else 10.0) * NS_PER_S),
+        settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
+        max_in_flight=profile.ramp.max_in_flight or IN_FLIGHT_PER_WORKER,
+        canary=profile.publish.rate_per_s > 0,
+    )

@@ -1,0 +1,62 @@
+"""The population of a profile, as the herd asks for it: computed per client index, nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from loadtest.herd.sockets import Target
+from loadtest.profile.model import Profile
+from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.handshake import upgrade_request
+from loadtest.protocol.template import Template
+
+
+class ProfileClients:
+    """Implement `herd.clients.Clients` for a profile.
+
+    Args:
+        listening: True for the population; False for publishers, who subscribe to nothing.
+    """
+
+    def __init__(self, profile: Profile, dialect: Dialect, run: str, *, listening: bool = True) -> None:
+        self._profile = profile
+        self._dialect = dialect
+        self._run = run
+        self._spans = profile.channels.spans if listening else ()
+        self._headers = [(name, Template(value)) for name, value in profile.client.headers.items()]
+        self._query = [(name, Template(value)) for name, value in profile.client.query.items()]
+        self._constant = not any(template.names for _, template in (*self._headers, *self._query))
+        self._known: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+
+    @property
+    def groups(self) -> int:
+        """Return how many channel groups there are."""
+        return len(self._spans)
+
+    def variables(self, index: int) -> Mapping[str, object]:
+        """Return the values of client `index`'s placeholders."""
+        return self._profile.variables(index, self._run)
+
+    def channels(self, index: int) -> Sequence[int]:
+        """Return the channel number in each group, -1 where the client has none."""
+        return [span.first + index % span.count if index < span.clients else -1 for span in self._spans]
+
+    def channel_name(self, channel: int) -> str:
+        """Return the name of a channel."""
+        return self._profile.channel_names[channel]
+
+    def upgrade(self, target: Target, variables: Mapping[str, object], key: bytes) -> bytes:
+        """Return the HTTP request that opens the WebSocket of one client."""
+        known = self._known.get(target.url) if self._constant else None
+        if known is None:
+            query = {name: str(template.render(variables)) for name, template in self._query}
+            headers = [(name, str(template.render(variables))) for name, template in self._headers]
+            known = self._dialect.target(target.path, query), headers
+            if self._constant:
+                self._known[target.url] = known
+        return upgrade_request(target.host_header, known[0], key, known[1])
+
+
+def channel_groups(profile: Profile) -> list[int]:
+    """Return, for each channel number, the group it belongs to."""
+    return [group for group, span in enumerate(profile.channels.spans) for _ in range(span.count)]

@@ -1,0 +1,146 @@
+"""One engine per process: gives every herd its turn on gevent's loop, and watches how late that turn comes.
+
+    libev loop --readable--> herd.turn()   (nested epoll: one watcher per herd)
+               --every 10 ms--> herd.tick(), loop lag
+               --every 1 s--> ledger.close()
+
+Laws: made after the fork, never at import. No exception leaves a callback: gevent would stop the watcher and the herd
+would freeze silently; it is logged, counted, and makes the run invalid. The turn is short, so Locust's own greenlets
+(heartbeats, messages) keep theirs.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import psutil
+from gevent import monkey
+
+from loadtest.clock import NS_PER_MS, NS_PER_S, now_ns
+from loadtest.herd.herd import Herd
+from loadtest.herd.poller import Poller
+from loadtest.metrics.histogram import Histogram
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.01
+CLOSE_S = 0.5
+GC_THRESHOLDS = 50_000, 20, 50
+
+
+def new_poller() -> Poller:
+    """Return an epoll that gevent has not taken away."""
+    epoll: Callable[[], Poller] = monkey.get_original("select", "epoll")
+    return epoll()
+
+
+class Engine:
+    """Run herds inside gevent's loop."""
+
+    def __init__(self) -> None:
+        self.herds: list[Herd] = []
+        self.errors = 0
+        self._watchers: list[Any] = []
+        self._lag = Histogram()
+        self._process = psutil.Process()
+        self._cpu_at = (time.monotonic(), time.process_time())
+        self._expected_ns = 0
+        self._collecting_ns = 0
+        self._collected_ns = 0
+        self._longest_collection_ns = 0
+        loop = gevent.get_hub().loop
+        self._timer = loop.timer(TICK_S, repeat=TICK_S)
+        self._expected_ns = now_ns() + round(TICK_S * NS_PER_S)
+        self._timer.start(self._tick)
+        self._closer = loop.timer(CLOSE_S, repeat=CLOSE_S)
+        self._closer.start(self._close)
+        gc.set_threshold(*GC_THRESHOLDS)
+        gc.callbacks.append(self._on_gc)
+
+    def add(self, herd: Herd) -> None:
+        """Give `herd` its turns from now on."""
+        self.herds.append(herd)
+        watcher = gevent.get_hub().loop.io(herd.poller.fileno(), 1)
+        watcher.start(self._turn, herd)
+        self._watchers.append(watcher)
+
+    def stop(self) -> None:
+        """Give no more turns. The herds' sockets stay as they are."""
+        for timer in (self._timer, self._closer):
+            timer.stop()
+            timer.close()
+        for watcher in self._watchers:
+            watcher.stop()
+            watcher.close()
+        self._watchers.clear()
+        gc.callbacks.remove(self._on_gc)
+
+    def _turn(self, herd: Herd) -> None:
+        try:
+            herd.turn()
+        except Exception:  # whatever it is must not reach libev, and must not be lost
+            self._report("turn")
+
+    def _tick(self) -> None:
+        now = now_ns()
+        self._lag.record(max(0, now - self._expected_ns))
+        self._expected_ns = now + round(TICK_S * NS_PER_S)
+        try:
+            for herd in self.herds:
+                if herd.tick():
+                    gevent.get_hub().loop.run_callback(self._again, herd)
+        except Exception:  # as above
+            self._report("tick")
+
+    def _again(self, herd: Herd) -> None:
+        try:
+            if herd.tick():
+                gevent.get_hub().loop.run_callback(self._again, herd)
+        except Exception:  # as above
+            self._report("tick")
+
+    def _close(self) -> None:
+        try:
+            now = now_ns()
+            for herd in self.herds:
+                if herd.ledger is not None:
+                    herd.ledger.close(now)
+        except Exception:  # as above
+            self._report("ledger")
+
+    def _report(self, where: str) -> None:
+        self.errors += 1
+        logger.exception("the engine's %s failed; the run is invalid", where)
+
+    def _on_gc(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_ns = now_ns()
+        else:
+            took = now_ns() - self._collecting_ns
+            self._collected_ns += took
+            self._longest_collection_ns = max(self._longest_collection_ns, took)
+
+    def take(self) -> dict[str, Any]:
+        """Return the generator's own account since the last call, as plain values.
+
+        Keys: lag (histogram), cpu_percent (of one core), rss_bytes, gc_ms, gc_max_ms, errors.
+        """
+        wall, cpu = time.monotonic(), time.process_time()
+        elapsed = max(wall - self._cpu_at[0], 1e-6)
+        account = {
+            "lag": self._lag.to_wire(),
+            "cpu_percent": round(100 * (cpu - self._cpu_at[1]) / elapsed, 1),
+            "rss_bytes": self._process.memory_info().rss,
+            "gc_ms": self._collected_ns / NS_PER_MS,
+            "gc_max_ms": self._longest_collection_ns / NS_PER_MS,
+            "errors": self.errors,
+        }
+        self._lag = Histogram()
+        self._cpu_at = (wall, cpu)
+        self._collected_ns = self._longest_collection_ns = 0
+        return account

@@ -1,0 +1,181 @@
+"""The master's end of the bridge: introduces workers to the run, relays announcements, merges reports into the books.
+
+    workers --hello--> who is there --plan--> workers      (before any user is spawned)
+    worker --published--> all other workers                (a message is expected everywhere its channel has members)
+    workers --report--> Books;  malformed ones are counted, named and dropped
+
+Law: a worker speaks only with the identity Locust gave its connection; two that claim the same number, or one of
+another version, are refused with the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
+
+from loadtest import __version__
+from loadtest.metrics.books import Books
+from loadtest.profile.model import Profile
+from loadtest.users import messages
+
+logger = logging.getLogger(__name__)
+
+MAX_ANNOUNCED = 100_000
+LOCAL = "local"
+
+
+@dataclass(slots=True)
+class WorkerInfo:
+    """A worker that introduced itself. `number` counts from 0 over all; `of_role` within its role."""
+
+    node: str
+    role: str
+    pid: int
+    host: str
+    number: int
+    of_role: int = 0
+    lost: str = ""
+
+
+class MasterBridge:
+    """One per master (or local runner)."""
+
+    def __init__(self, environment: Environment, log: Callable[[str], None]) -> None:
+        runner = environment.runner
+        assert isinstance(runner, MasterRunner | LocalRunner)
+        self.run = secrets.token_hex(4)
+        self.workers: dict[str, WorkerInfo] = {}
+        self.books: Books | None = None
+        self._runner = runner
+        self._log = log
+        self._distributed = isinstance(runner, MasterRunner)
+        runner.register_message(messages.HELLO, self._on_hello)
+        runner.register_message(messages.REPORT, self._on_report)
+        runner.register_message(messages.PUBLISHED, self._on_published)
+
+    # --- who is there ----------------------------------------------------------------------------------------------
+
+    def role_of(self, node: str) -> str:
+        """Return the role a worker introduced itself with."""
+        info = self.workers.get(node)
+        return info.role if info else "any"
+
+    def _on_hello(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        data = msg.data if isinstance(msg.data, dict) else {}
+        if data.get("version") != __version__:
+            self._log(f"worker {msg.node_id} refused: it runs version {data.get('version')}, the master {__version__}")
+            return
+        if msg.node_id not in self.workers:
+            self.workers[msg.node_id] = WorkerInfo(
+                msg.node_id,
+                str(data.get("role", "any")),
+                int(data.get("pid") or 0),
+                str(data.get("host", "")),
+                len(self.workers),
+            )
+
+    def count(self, role: str | None = None) -> int:
+        """Return how many workers (of a role) have introduced themselves and are not lost."""
+        return sum(1 for info in self.workers.values() if not info.lost and role in (None, info.role))
+
+    def send_plan(self, profile: Profile) -> None:
+        """Tell every worker its place in the run, and the profile with it."""
+        of_role: dict[bool, int] = {True: 0, False: 0}
+        for info in self.workers.values():
+            publishes = info.role == "publisher"
+            info.of_role = of_role[publishes]
+            of_role[publishes] += 1
+        for info in self.workers.values():
+            plan = {
+                "run": self.run,
+                "worker": info.number,
+                "herd": info.of_role,
+                "herds": of_role[info.role == "publisher"],
+                "profile": profile.content(),
+                "folder": str(profile.file("")),
+            }
+            self._send(messages.PLAN, plan, info.node)
+
+    def lost_workers(self) -> list[WorkerInfo]:
+        """Return workers that Locust has newly given up, marking them lost and striking their connections."""
+        if not isinstance(self._runner, MasterRunner):
+            return []
+        found = []
+        for info in self.workers.values():
+            client = self._runner.clients.get(info.node)
+            if not info.lost and (client is None or client.state == STATE_MISSING):
+                self.give_up(info, "its heartbeat stopped")
+                found.append(info)
+        return found
+
+    def give_up(self, info: WorkerInfo, why: str) -> None:
+        """Mark a worker lost."""
+        info.lost = why
+        if self.books is not None:
+            self.books.lose(info.number)
+
+    # --- messages --------------------------------------------------------------------------------------------------
+
+    def tell(self, name: str, data: dict[str, Any]) -> None:
+        """Send a message to every worker that is not lost."""
+        for info in self.workers.values():
+            if not info.lost:
+                self._send(name, data, info.node)
+
+    def _send(self, name: str, data: dict[str, Any], node: str) -> None:
+        self._runner.send_message(name, data, client_id=None if node == LOCAL else node)
+
+    def _on_report(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        info = self.workers.get(msg.node_id)
+        if self.books is None or info is None:
+            return
+        data = msg.data
+        if isinstance(data, dict) and data.get("worker") != info.number:
+            self.books.rejected += 1
+            self._log(f"report refused: worker {info.number} speaks as worker {data.get('worker')}")
+            return
+        try:
+            self.books.merge(data)
+        except ValueError as error:
+            self._log(f"report of worker {info.number} refused: {error}")
+
+    def _on_published(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        if not self._distributed:
+            return
+        rows = msg.data.get("messages") if isinstance(msg.data, dict) else None
+        if not isinstance(rows, list) or len(rows) > MAX_ANNOUNCED or not all(_is_announcement(row) for row in rows):
+            self._log(f"announcements of worker {msg.node_id} refused: not a list of [channel, epoch, seq, ns, ns]")
+            return
+        for info in self.workers.values():
+            if info.node != msg.node_id and not info.lost and info.role != "publisher":
+                self._send(messages.PUBLISHED, {"messages": rows}, info.node)
+
+    def finish(self, timeout_s: float) -> list[WorkerInfo]:
+        """Ask for the last reports and wait for them; return the workers that did not answer in time."""
+        self.tell(messages.FINISH, {})
+        assert self.books is not None
+        with gevent.Timeout(timeout_s, False):
+            while missing := self._unfinished():
+                gevent.sleep(0.02)
+            return missing
+        return self._unfinished()
+
+    def _unfinished(self) -> list[WorkerInfo]:
+        assert self.books is not None
+        gauges = self.books.workers
+        return [
+            info
+            for info in self.workers.values()
+            if not info.lost and not (info.number in gauges and gauges[info.number].final)
+        ]
+
+
+def _is_announcement(row: object) -> bool:
+    return isinstance(row, list | tuple) and len(row) == 5 and all(type(value) is int and value >= 0 for value in row)

@@ -1,0 +1,218 @@
+"""`PublisherUser`: publishes by an open-loop schedule, on connections of its own that come back fast.
+
+    schedule --s_m--> wait --> marker (scheduled time, lateness) --> event or HTTP call --> announced to all ledgers
+
+Laws: the schedule never waits for the system; a publish that finds no live connection is `unsent`, not late, and is
+expected by nobody. One publisher owns a channel, so its sequence numbers are dense. The publishers' connections are not
+part of the population and reconnect at a fixed short pace: they carry the canary.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import gevent
+from gevent.pool import Pool
+from geventhttpclient import HTTPClient
+from locust import User
+from locust.env import Environment
+
+from loadtest.clock import NS_PER_S, now_ns
+from loadtest.herd.herd import FIRST_FREE_REQUEST, Herd
+from loadtest.metrics.ledger import Announced
+from loadtest.pacing.arrivals import arrivals
+from loadtest.profile.model import Profile
+from loadtest.protocol.events import Acked, Delivered
+from loadtest.protocol.marker import Marker, format_marker
+from loadtest.protocol.template import Template
+from loadtest.users.attach import bridge_of, profile_of
+from loadtest.users.build import make_dialect
+from loadtest.users.herd_user import hold
+
+POLL_S = 0.02
+YIELD_EVERY = 16
+MAX_UNANSWERED = 100_000
+MAX_CALLS = 1_000
+
+
+class PublisherUser(User):
+    """Publish what `profile.publish` describes.
+
+    Attributes:
+        profile: as `HerdUser.profile`.
+    """
+
+    abstract = True
+    fixed_count = 1
+    publishes: ClassVar[bool] = True
+    profile: ClassVar[str | Mapping[str, Any] | Profile | None] = None
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        if not self.tasks:
+            self.tasks = [hold]
+
+    def on_start(self) -> None:
+        """Connect, and publish whenever the master says so."""
+        self._bridge = bridge_of(self.environment)
+        self._plan = profile_of(self.environment, type(self).profile)
+        publish = self._plan.publish
+        names = self._plan.channel_names
+        first, step = (self._bridge.number, self._bridge.of) if self._bridge.role == "publisher" else (0, 1)
+        self._channels = range(first, len(names), step)
+        self._share = len(self._channels) / max(1, len(names))
+        self._sequence = dict.fromkeys(self._channels, 0)
+        self._epoch = self._bridge.next_epoch()
+        self._variables = dict(self._plan.variables(self._plan.population.connections + first, self._bridge.run))
+        self._variables["padding"] = "x" * publish.payload_bytes
+        self._way: _ByEvent | _ByHttp = _ByHttp(self) if publish.via == "http" else _ByEvent(self)
+        self._greenlet_of_schedule = gevent.spawn(self._run)
+
+    def on_stop(self) -> None:
+        """Stop publishing and leave."""
+        self._greenlet_of_schedule.kill(block=False)
+        self._way.stop()
+
+    def _run(self) -> None:
+        while True:
+            start_ns = self._bridge.publish_from_ns
+            if start_ns is None or not self._channels or not self._plan.publish.rate_per_s:
+                gevent.sleep(POLL_S)
+                continue
+            for number, sched_ns in enumerate(self._schedule(start_ns)):
+                wait_ns = sched_ns - now_ns()
+                if wait_ns > 0:
+                    gevent.sleep(wait_ns / NS_PER_S)
+                elif number % YIELD_EVERY == 0:
+                    gevent.sleep(0)
+                if self._bridge.publish_from_ns != start_ns:
+                    break
+                self._publish(self._channels[number % len(self._channels)], sched_ns)
+
+    def _schedule(self, start_ns: int) -> Iterator[int]:
+        publish = self._plan.publish
+        schedule = arrivals(
+            publish.arrival,
+            publish.rate_per_s * self._share,
+            rng=random.Random(f"{self._plan.seed}/publish/{self._bridge.number}"),
+            burst_every_s=publish.burst_every_s,
+        )
+        for number in itertools.count():
+            yield start_ns + round(schedule.time_of(number) * NS_PER_S)
+
+    def _publish(self, channel: int, sched_ns: int) -> None:
+        seq = self._sequence[channel]
+        late_ns = max(0, now_ns() - sched_ns)
+        variables = self._variables
+        variables["channel"] = self._plan.channel_names[channel]
+        variables["channel_index"] = str(channel)
+        variables["seq"] = str(seq)
+        variables["marker"] = format_marker(Marker(self._bridge.run, channel, self._epoch, seq, sched_ns, late_ns))
+        self._bridge.publishing.lateness.record(late_ns)
+        if self._way.publish(variables, Announced(channel, self._epoch, seq, sched_ns, late_ns)):
+            self._sequence[channel] = seq + 1
+        else:
+            self._bridge.publishing.unsent += 1
+
+
+class _ByEvent:
+    """Publish by a client's message, on whichever of the publisher's connections lives; next one each time."""
+
+    def __init__(self, user: PublisherUser) -> None:
+        self._user = user
+        bridge, profile = user._bridge, user._plan
+        self._bridge = bridge
+        self._dialect = make_dialect(profile)
+        size = profile.publish.connections
+        self._sent_ns: dict[int, int] = {}
+        self._number = 0
+        self.herd: Herd = bridge.herd(type(user), profile, listening=False, hooks=self, connections=size)
+        first = profile.population.connections + bridge.number * size
+        self._slots = self.herd.add(range(first, first + size))
+        self._next = 0
+        bridge.when_go(lambda start_ns: [self.herd.schedule(slot, start_ns) for slot in self._slots])
+
+    def publish(self, variables: Mapping[str, object], message: Announced) -> bool:
+        for _ in self._slots:
+            self._next = (self._next + 1) % len(self._slots)
+            slot = self._slots[self._next]
+            if self.herd.is_live(slot):
+                self._number = (self._number + 1) % MAX_UNANSWERED
+                frame = self._dialect.publish(variables, FIRST_FREE_REQUEST + self._number)
+                if self.herd.send(slot, frame):
+                    self._sent_ns[self._number] = now_ns()
+                    self._bridge.announce(message)
+                    return True
+        return False
+
+    def stop(self) -> None:
+        self.herd.release(self._slots)
+
+    def connected(self, slot: int) -> None:
+        """Nothing to do: `publish` looks for live slots."""
+
+    def message(self, slot: int, message: Delivered) -> None:
+        """A publisher does not listen."""
+
+    def acked(self, slot: int, answer: Acked) -> None:
+        """Measure the round trip of a publish."""
+        sent_ns = None if answer.id is None else self._sent_ns.pop(answer.id - FIRST_FREE_REQUEST, None)
+        if sent_ns is not None:
+            self.herd.account.ack.record(now_ns() - sent_ns)
+            if not answer.ok:
+                self._bridge.publishing.failures["refused"] += 1
+
+    def disconnected(self, slot: int, reason: str) -> None:
+        """It comes back by itself."""
+
+
+class _ByHttp:
+    """Publish by an HTTP call, in a bounded pool of greenlets; a call that fails was no publish."""
+
+    def __init__(self, user: PublisherUser) -> None:
+        self._bridge = user._bridge
+        request = user._plan.publish.http
+        assert request is not None
+        self._method = request.method
+        self._url = Template(request.url)
+        self._headers = {name: Template(value) for name, value in request.headers.items()}
+        self._body = None if request.body is None else Template(request.body)
+        self._pool = Pool(MAX_CALLS)
+        self._clients: dict[str, HTTPClient] = {}
+        self._concurrency = user._plan.publish.connections
+
+    def publish(self, variables: Mapping[str, object], message: Announced) -> bool:
+        if self._pool.full():
+            return False
+        url = str(self._url.render(variables))
+        headers = {name: str(value.render(variables)) for name, value in self._headers.items()}
+        body = b"" if self._body is None else self._body.json(variables)
+        headers.setdefault("Content-Type", "application/json")
+        self._pool.spawn(self._call, url, headers, body, message)
+        return True
+
+    def _call(self, url: str, headers: dict[str, str], body: bytes, message: Announced) -> None:
+        scheme, _, rest = url.partition("://")
+        host, _, path = rest.partition("/")
+        origin = f"{scheme}://{host}"
+        client = self._clients.get(origin)
+        if client is None:
+            client = self._clients[origin] = HTTPClient.from_url(origin, concurrency=self._concurrency)
+        try:
+            response = client.request(self._method, "/" + path, body, headers)
+            response.read()
+        except OSError as error:
+            self._bridge.publishing.failures[type(error).__name__.lower()] += 1
+            return
+        if 200 <= response.status_code < 300:
+            self._bridge.announce(message)
+        else:
+            self._bridge.publishing.failures[f"http_{response.status_code}"] += 1
+
+    def stop(self) -> None:
+        self._pool.kill(block=False)
+        for client in self._clients.values():
+            client.close()

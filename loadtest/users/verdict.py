@@ -1,0 +1,93 @@
+"""From the books to run.json: what was wrong with the run, gathered while it ran, and the summary at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from loadtest.metrics.books import Books
+from loadtest.metrics.thresholds import Threshold
+from loadtest.profile.model import Profile
+from loadtest.results.environment import harness_facts
+from loadtest.results.folder import RunFolder
+from loadtest.results.summary import RunFacts, build_summary
+
+OURS = frozenset({"no_local_port", "no_file_descriptor", "no_buffer", "template"})
+"""Reasons of failed attempts that are the generator's own limits, not the target's."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is known of a run beyond its figures. Sentences, each ending with a full stop where it is a reason."""
+
+    invalid: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    interrupted: str | None = None
+    unreachable: str | None = None
+    ramp_s: float | None = None
+    hold_from_ns: int | None = None
+
+    def short_ramp(self, books: Books, timeout_s: float) -> None:
+        """Note that not everybody was there when the ramp's time was up, and whose fault it was."""
+        failures = books.total.failures
+        reasons = ", ".join(f"{reason} x {count}" for reason, count in failures.most_common(3)) or "no answer"
+        sentence = (
+            f"Only {books.subscribed:,} of {books.target:,} clients were subscribed after {timeout_s:g} s ({reasons})."
+        )
+        ours = sum(failures[reason] for reason in OURS)
+        (self.invalid if ours > sum(failures.values()) / 2 else self.failed).append(sentence)
+
+
+def summarise(
+    books: Books,
+    verdict: Verdict,
+    profile: Profile,
+    folder: RunFolder,
+    thresholds: Sequence[Threshold],
+    facts: Mapping[str, Any],
+    *,
+    memory: tuple[float | None, float | None],
+    end_ns: int,
+) -> dict[str, Any]:
+    """Return run.json.
+
+    Args:
+        facts: what the launcher knows: `version`, `nodes`, `tags`.
+        memory: bytes per held connection, of the workers and of the whole machine.
+    """
+    invalid = list(verdict.invalid)
+    if books.errors:
+        invalid.append(f"The engine failed {books.errors} times; see the workers' logs.")
+    if books.rejected:
+        invalid.append(f"{books.rejected} reports of workers were refused, so figures are missing; see the run's log.")
+    if books.total.ledger["imbalance"]:
+        invalid.append(f"The books do not balance: {books.total.ledger['imbalance']} deliveries are unaccounted for.")
+    connections = books.connection_figures(verdict.ramp_s, memory[0])
+    connections["machine_bytes_per_connection"] = memory[1]
+    return build_summary(
+        RunFacts(
+            run_id=folder.run_id,
+            started_at=folder.started_at_iso,
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            profile={"name": profile.name, "sha256": profile.sha256},
+            target={
+                "url": ", ".join(profile.target.urls),
+                "dialect": profile.target.dialect,
+                "version": profile.target.version,
+                "nodes": profile.target.nodes if profile.target.stack else None,
+            },
+            harness=harness_facts(len(books.workers)),
+            connections=connections,
+            fanout=books.fanout_figures(),
+            generator=books.generator_figures(clock_error_ms=0.0),
+            events=[books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()],
+            thresholds=thresholds,
+            invalid_reasons=invalid,
+            failed_reasons=verdict.failed,
+            interrupted=verdict.interrupted,
+            unreachable=verdict.unreachable,
+            extra=dict(facts),
+        )
+    )

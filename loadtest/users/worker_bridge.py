@@ -1,0 +1,276 @@
+"""The worker's end of the bridge: owns the engine and its herds, obeys the master, reports once a second.
+
+    master --plan, go, publish, follow, drop, finish--> [WorkerBridge] --schedules--> herds, publishers
+    master <--hello, report (1 Hz), published (4 Hz)--------/
+
+Law: everything a report carries is an increment since the last one, so that merging is addition; the connection gauge
+is the only exception. A report is numbered: the master refuses one it has seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
+
+from loadtest import __version__
+from loadtest.clock import NS_PER_S, now_ns
+from loadtest.herd.clients import Hooks
+from loadtest.herd.herd import Herd
+from loadtest.herd.outage import Outage
+from loadtest.herd.states import shown
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.ledger import Announced
+from loadtest.profile.model import Profile
+from loadtest.users import messages
+from loadtest.users.build import Plan, make_herd
+from loadtest.users.engine import Engine, new_poller
+
+logger = logging.getLogger(__name__)
+
+REPORT_S = 1.0
+ANNOUNCE_S = 0.25
+GO_SLACK_NS = NS_PER_S // 5
+
+
+class Publishing:
+    """What publishers of this worker did in one interval."""
+
+    def __init__(self) -> None:
+        self.published = 0
+        self.unsent = 0
+        self.failures: Counter[str] = Counter()
+        self.lateness = Histogram()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the interval as plain values."""
+        return {
+            "published": self.published,
+            "unsent": self.unsent,
+            "failures": dict(self.failures),
+            "lateness": self.lateness.to_wire(),
+        }
+
+
+class WorkerBridge:
+    """One per worker process (or per process, in a local run).
+
+    Attributes:
+        plan: None until the master has sent it. publish_from_ns: None while publishers are to be quiet.
+    """
+
+    def __init__(self, environment: Environment, role: str = "any") -> None:
+        runner = environment.runner
+        assert isinstance(runner, WorkerRunner | LocalRunner)
+        self.environment = environment
+        self.profile: Profile | None = None
+        self.run = "00000000"
+        self.worker = 0
+        self.number = 0
+        self.of = 1
+        self.go_ns: int | None = None
+        self.publish_from_ns: int | None = None
+        self.publishing = Publishing()
+        self.role = role
+        self._runner = runner
+        self._engine: Engine | None = None
+        self._herds: dict[object, Herd] = {}
+        self.hooks: dict[type, Hooks] = {}
+        self._enlisted = 0
+        self._epochs = 0
+        self._announcements: list[Announced] = []
+        self._outages: dict[str, list[tuple[Herd, Outage]]] = {}
+        self._sequence = 0
+        self._waiting: list[Callable[[int], None]] = []
+        self._final = False
+        self._planned = False
+        handlers = {
+            messages.PLAN: self._on_plan,
+            messages.GO: self._on_go,
+            messages.PUBLISH: self._on_publish,
+            messages.FOLLOW: self._on_follow,
+            messages.UNFOLLOW: self._on_unfollow,
+            messages.DROP: self._on_drop,
+            messages.FINISH: self._on_finish,
+        }
+        for name, handler in handlers.items():
+            runner.register_message(name, _adapt(handler))
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(messages.PUBLISHED, _adapt(self._on_published))
+        self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
+
+    # --- what users ask for ----------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        """Return this process's engine, made on first use: after the fork."""
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
+
+    def herd(self, key: object, profile: Profile, *, listening: bool, hooks: Hooks | None, connections: int) -> Herd:
+        """Return the herd of `key` (a user class), making it on first use."""
+        herd = self._herds.get(key)
+        if herd is None:
+            plan = Plan(profile, self.run, self.worker)
+            herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections)
+            self.engine.add(herd)
+            self._herds[key] = herd
+        return herd
+
+    def enlist(self, size: int) -> range:
+        """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn."""
+        number = self._enlisted * self.of + self.number
+        self._enlisted += 1
+        return range(number * size, (number + 1) * size)
+
+    def next_epoch(self) -> int:
+        """Return the epoch of the next publisher here: no two publishers of a run share one for a channel."""
+        self._epochs += 1
+        return self._epochs
+
+    def when_go(self, action: Callable[[int], None]) -> None:
+        """Call `action(start_ns)` when the population is to connect: now, if that has been said already."""
+        if self.go_ns is not None:
+            action(self.go_ns)
+        else:
+            self._waiting.append(action)
+
+    def announce(self, message: Announced) -> None:
+        """Tell everybody of a message that was sent."""
+        self.publishing.published += 1
+        self._enter(message)
+        self._announcements.append(message)
+
+    def _enter(self, message: Announced) -> None:
+        for herd in self._herds.values():
+            if herd.ledger is not None:
+                herd.ledger.announce(message)
+
+    # --- what the master says --------------------------------------------------------------------------------------
+
+    def hello(self) -> None:
+        """Introduce this worker to the master."""
+        who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
+        self._runner.send_message(messages.HELLO, who)
+
+    def _on_plan(self, data: dict[str, Any]) -> None:
+        self._planned = True
+        self.run, self.worker = data["run"], data["worker"]
+        self.number, self.of = data["herd"], max(1, data["herds"])
+        if data.get("profile"):
+            self.profile = Profile.model_validate(data["profile"]).placed_in(Path(data["folder"]))
+
+    def _on_go(self, data: dict[str, Any]) -> None:
+        self.go_ns = int(data["start_ns"])
+        waiting, self._waiting = self._waiting, []
+        for action in waiting:
+            action(self.go_ns)
+
+    def _on_publish(self, data: dict[str, Any]) -> None:
+        self.publish_from_ns = data["start_ns"]
+
+    def _on_published(self, data: dict[str, Any]) -> None:
+        for message in data["messages"]:
+            self._enter(Announced(*message))
+
+    def _on_follow(self, data: dict[str, Any]) -> None:
+        self._outages[data["id"]] = [
+            (herd, herd.follow(data["id"], data["t0_ns"])) for herd in self._herds.values() if herd.ledger is not None
+        ]
+
+    def _on_unfollow(self, data: dict[str, Any]) -> None:
+        for herd, outage in self._outages.pop(data["id"], ()):
+            herd.unfollow(outage)
+
+    def _on_drop(self, data: dict[str, Any]) -> None:
+        for herd in self._herds.values():
+            if herd.ledger is not None:
+                live = herd.live_slots()
+                random.Random(self.worker).shuffle(live)
+                herd.drop(live[: round(len(live) * data["share"])], reset=data["how"] == "reset")
+
+    def _on_finish(self, _: dict[str, Any]) -> None:
+        self._final = True
+        self._send_announcements()
+        self.report()
+
+    # --- what the worker says ----------------------------------------------------------------------------------------
+
+    def _report_loop(self) -> None:
+        while not self._final:
+            gevent.sleep(REPORT_S)
+            if self._herds and not self._final:
+                self.report()
+
+    def _announce_loop(self) -> None:
+        while not self._final:
+            gevent.sleep(ANNOUNCE_S)
+            self._send_announcements()
+            if not self._planned:
+                self.hello()  # again: the master may not have been listening yet
+
+    def _send_announcements(self) -> None:
+        if self._announcements:
+            sent, self._announcements = self._announcements, []
+            self._runner.send_message(messages.PUBLISHED, {"messages": [list(message) for message in sent]})
+
+    def report(self) -> None:
+        """Send the interval since the last report.
+
+        Keys: `worker`, `seq`, `t_ns`, `final`, `herds` (one entry per herd: `connections` gauge, `account`, `ledger`
+        or None), `publishing`, `outages` ({event id: curve increments}), `generator`.
+        """
+        now = now_ns()
+        herds = []
+        for herd in self._herds.values():
+            if herd.ledger is not None:
+                herd.ledger.close(now)
+            herds.append(
+                {
+                    "connections": shown(herd.population),
+                    "account": herd.account.take(),
+                    "ledger": herd.ledger.take() if herd.ledger is not None else None,
+                }
+            )
+        publishing, self.publishing = self.publishing, Publishing()
+        outages = {
+            event_id: [outage.curve.take() for _, outage in followed if outage.curve.pending]
+            for event_id, followed in self._outages.items()
+        }
+        self._sequence += 1
+        report = {
+            "worker": self.worker,
+            "seq": self._sequence,
+            "t_ns": now,
+            "final": self._final,
+            "herds": herds,
+            "publishing": publishing.to_wire(),
+            "outages": {event_id: curves for event_id, curves in outages.items() if curves},
+            "generator": self.engine.take(),
+        }
+        self._runner.send_message(messages.REPORT, report)
+
+    def stop(self) -> None:
+        """Give up the engine; used at the end of the process."""
+        gevent.killall(self._greenlets)
+        if self._engine is not None:
+            self._engine.stop()
+
+
+def _adapt(handler: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+    """Turn a handler of a message's data into what Locust calls."""
+
+    def listener(environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG001 - Locust's signature
+        handler(msg.data or {})
+
+    return listener
