@@ -22,12 +22,9 @@ def shipped_profiles() -> dict[str, Path]:
     if (beside / "pyproject.toml").is_file() and (beside / "profiles").is_dir():
         paths = (beside / "profiles").glob("*.toml")
         return {path.stem: path for path in sorted(paths)}
-    try:
-        files = metadata.files(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        return {}
-    located = [Path(str(file.locate())).resolve() for file in files if file.parts[-2:-1] == ("profiles",)]
-    return {path.stem: path for path in sorted(located) if path.suffix == ".toml"}
+    recorded = (file for installed in metadata.distributions(name=DISTRIBUTION) for file in installed.files or ())
+    located = [Path(str(file.locate())).resolve() for file in recorded if file.parts[-2:-1] == ("profiles",)]
+    return {path.stem: path for path in sorted(located) if path.suffix == ".toml" and path.is_file()}
 
 
 def find_profile(path_or_name: str) -> Path:

@@ -87,6 +87,7 @@ def test_socketio_js_crowd_knocks_together_from_the_fifth_attempt_on() -> None:
 
 
 def test_socketio_js_takes_its_parameters() -> None:
+    assert waits("socketio-js", 0.9, 3, base_s=0.0015, jitter=0.0) == [0.001, 0.003, 0.006]
     assert waits("socketio-js", 0.9, 5, base_s=0.1, cap_s=0.5, jitter=0.0) == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 

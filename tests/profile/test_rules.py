@@ -99,6 +99,7 @@ BROKEN = [
     ("faults=[{ kind = 'drop', at = '1s', after_steady = '1s' }]", "faults.0.at", "one of them"),
     ("faults=[{ kind = 'drop', share = '0%' }]", "faults.0.share", "more than 0%"),
     ("faults=[{ kind = 'drop', strategy = 'rolling' }]", "faults.0.strategy", "after_steady, kind, share, how"),
+    ("faults=[{ kind = 'drop', drop = { drop = 1 } }]", "faults.0.drop", "unknown key"),
     ("faults=[{ kind = 'drop', name = 'A b' }]", "faults.0.name", "text that matches"),
     ("faults=[{ kind = 'command' }]", "faults.0.command", "systemctl"),
     ("faults=[{ kind = 'http', http = { url = 'ws://h' } }]", "faults.0.http.url", 'did you mean "http://h"'),
