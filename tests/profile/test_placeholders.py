@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.profile.placeholders import render, scan
+from loadtest.protocol.template import Template, TemplateError
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,19 @@ def test_escaped_text_renders_to_itself(text: str) -> None:
     escaped = text.replace("{", "{{").replace("}", "}}")
     assert scan(escaped).stray is None
     assert render(escaped, {}) == text
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.text(alphabet="{}ab:int .-1", max_size=14))
+def test_checked_text_is_what_the_wire_templates_take(text: str) -> None:
+    found = scan(text)
+    passes = found.stray is None and found.number in (None, text)
+    try:
+        template = Template(text)
+    except TemplateError:
+        assert not passes
+    else:
+        assert passes
+        assert template.names == set(found.names)
+        if found.number is None:
+            assert template.render(dict.fromkeys(found.names, "x")) == render(text, dict.fromkeys(found.names, "x"))
