@@ -116,5 +116,5 @@ def test_reads_do_not_wait_for_a_writer(tmp_path):
 
 
 def test_open_in_a_missing_folder_names_it(tmp_path):
-    with pytest.raises(SettingError, match="the folder .*missing does not exist"):
+    with pytest.raises(SettingError, match=r"the folder .*missing does not exist"):
         asyncio.run(RevisionStore.open(sqlite_url(tmp_path / "missing" / "r.sqlite3")))

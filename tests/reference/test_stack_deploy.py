@@ -1,0 +1,91 @@
+"""A deploy is an order of ends and starts; here the supervisor only writes down what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from reference_gateway.errors import DeployError, DeployRunningError, PartFailedError
+from reference_gateway.stack.deploy import END_GRACE_S, Deployer, DeployOrder
+
+
+class Supervisor:
+    """Writes down each call, with the content of the drain file at that moment."""
+
+    def __init__(self, drain_file, fails=()):
+        self.calls = []
+        self.drain_file = drain_file
+        self.fails = fails
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def stop_all(self, parts, grace_s):
+        self.calls.append(("stop", [part.name for part in parts], grace_s, self.drain_file.read_text()))
+        await self.gate.wait()
+
+    async def start_all(self, parts):
+        for part in parts:
+            if part.name in self.fails:
+                raise PartFailedError(f"{part.name} ended with status 2")
+        self.calls.append(("start", [part.name for part in parts]))
+
+
+def deployer_of(tmp_path, version="bifrost-1", fails=()):
+    parts = [SimpleNamespace(name=f"gateway-{number}", version=version) for number in (1, 2)]
+    supervisor = Supervisor(tmp_path / "drain", fails)
+    return Deployer(supervisor, parts, tmp_path / "drain"), supervisor
+
+
+def test_all_at_once_ends_all_before_it_starts_any(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path)
+    answer = asyncio.run(deployer.deploy(DeployOrder("all-at-once", 0.0)))
+    both = ["gateway-1", "gateway-2"]
+    assert supervisor.calls == [("stop", both, END_GRACE_S, "0\n"), ("start", both)]
+    assert answer["replaced"] == both
+    assert answer["seconds"] >= 0
+
+
+def test_rolling_replaces_one_node_before_it_touches_the_next(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path)
+    asyncio.run(deployer.deploy(DeployOrder("rolling", 2.5)))
+    one, two = ["gateway-1"], ["gateway-2"]
+    assert supervisor.calls == [
+        ("stop", one, 2.5 + END_GRACE_S, "2.5\n"),
+        ("start", one),
+        ("stop", two, 2.5 + END_GRACE_S, "2.5\n"),
+        ("start", two),
+    ]
+    assert not (tmp_path / "drain").exists()
+
+
+def test_version_without_paced_drain_gets_no_more_time(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path, version="sync")
+    asyncio.run(deployer.deploy(DeployOrder("all-at-once", 60.0)))
+    assert supervisor.calls[0][2] == END_GRACE_S
+
+
+def test_only_one_deploy_at_a_time(tmp_path):
+    async def scenario():
+        deployer, supervisor = deployer_of(tmp_path)
+        supervisor.gate.clear()
+        first = asyncio.create_task(deployer.deploy(DeployOrder("rolling", 0.0)))
+        while not supervisor.calls:
+            await asyncio.sleep(0)
+        with pytest.raises(DeployRunningError, match="rolling"):
+            await deployer.deploy(DeployOrder("all-at-once", 0.0))
+        supervisor.gate.set()
+        await first
+        await deployer.deploy(DeployOrder("all-at-once", 0.0))
+
+    asyncio.run(scenario())
+
+
+def test_replacement_that_does_not_come_up_is_named_and_frees_the_way(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path, fails=["gateway-2"])
+    with pytest.raises(DeployError, match="gateway-2 ended with status 2"):
+        asyncio.run(deployer.deploy(DeployOrder("rolling", 0.0)))
+    assert deployer.current is None
+    assert not (tmp_path / "drain").exists()
+    assert supervisor.calls[-1][:2] == ("stop", ["gateway-2"])
