@@ -47,6 +47,8 @@ def server_command(binary: Path, host: str, port: int, folder: Path) -> Sequence
         "appendonly": "no",
         "daemonize": "no",
         "tcp-backlog": "4096",
+        # The title overwrites the process's environment, by which others may look for it.
+        "set-proc-title": "no",
         # Fan-out to many nodes: a slow subscriber is cut off rather than filling the memory.
         "client-output-buffer-limit": "pubsub 256mb 64mb 60",
     }
