@@ -56,7 +56,7 @@ def versions() -> None:
 
 
 @app.command()
-def up(  # noqa: PLR0917  flags, given by name
+def up(
     version: Annotated[
         str, typer.Option(help="Gateway version; several as A+B, the first gets all clients at first.")
     ] = "bifrost-1",

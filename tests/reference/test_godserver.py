@@ -22,7 +22,7 @@ URLS = {
 CLIENTS = [f"c{number}".encode() for number in range(4000)]
 
 
-def ask(godserver, method, path, query=b"", authorization=b"", body=b""):  # noqa: PLR0917  a request's parts
+def ask(godserver, method, path, query=b"", authorization=b"", body=b""):
     head, _, content = godserver.handle(method, path, query, authorization, body).partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(content)
 
