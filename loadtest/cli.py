@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from loadtest import __version__
 from loadtest.errors import ExitCode, LoadtestError, UsageError
+
+if TYPE_CHECKING:
+    from loadtest.profile.model import Profile
+    from loadtest.report.live import LiveView
+    from loadtest.report.plain import PlainLog
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +61,6 @@ def run(
     130 interrupted.
     """
     from loadtest.launch.session import Options, run_profile  # first of all: patches the standard library
-
     from loadtest.profile.loader import load_profile
     from loadtest.report.data import load
     from loadtest.report.html import write_html
@@ -133,14 +137,12 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 class _View:
-    """The live view on a terminal, plain lines elsewhere; entered before the run so that it is left whatever happens."""
+    """The live view on a terminal, plain lines elsewhere; entered before the run, left whatever happens."""
 
-    def __init__(self, console: Console, profile: object) -> None:
-        from loadtest.profile.model import Profile
+    def __init__(self, console: Console, profile: Profile) -> None:
         from loadtest.report.live import LiveView
         from loadtest.report.plain import PlainLog
 
-        assert isinstance(profile, Profile)
         planned = {
             "ramp": profile.ramp_s,
             "warmup": profile.phases.warmup_s,
@@ -154,7 +156,7 @@ class _View:
             else PlainLog(sys.stdout)
         )
 
-    def observe(self, _: object) -> object:
+    def observe(self, _: object) -> LiveView | PlainLog:
         return self._view
 
     def __enter__(self) -> _View:

@@ -95,7 +95,7 @@ class Opening:
         self._progress.pop(slot, None)
         self._variables.pop(slot, None)
 
-    def advance(self, slot: int, state: int, now_ns: int) -> Step:
+    def advance(self, slot: int, state: int) -> Step:
         """Do what can be done now for a slot whose descriptor is ready."""
         progress = self._progress[slot]
         if state == CONNECTING:

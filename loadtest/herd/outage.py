@@ -7,6 +7,8 @@ Law: a member moves the two curves once per transition; who was never in P count
 
 from __future__ import annotations
 
+from loadtest.herd.slots import Slots
+from loadtest.herd.states import JOINING, LIVE
 from loadtest.metrics.recovery import RecoveryCurve
 
 OUTSIDE, UP, DOWN, CONNECTED, BACK = range(5)
@@ -65,3 +67,61 @@ class Outage:
         if self._flags[slot] == CONNECTED:
             self._flags[slot] = BACK
             self.curve.subscribed(at_ns, +1)
+
+
+class Outages:
+    """All mass disconnects that are followed at present, over one table of slots."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._followed: list[Outage] = []
+
+    def follow(self, event_id: str, t0_ns: int) -> Outage:
+        """Follow a mass disconnect that began at `t0_ns`, now or earlier.
+
+        P is who was subscribed just before t0; what happened since then is made up for from the slots' own times.
+        """
+        table = self._slots
+        outage = Outage(event_id, t0_ns, len(table))
+        for slot, state in enumerate(table.state):
+            dropped_ns = table.dropped[slot]
+            if dropped_ns > t0_ns and table.lost_since[slot] <= t0_ns:
+                outage.enter(slot)
+                outage.dropped(slot, dropped_ns, was_subscribed=True)
+                if state >= JOINING:
+                    outage.connected(slot, table.connected[slot])
+                if state == LIVE and not table.awaits_canary[slot]:
+                    outage.recovered(slot, table.back[slot])
+            elif state == LIVE and table.live_since[slot] <= t0_ns:
+                outage.enter(slot)
+        self._followed.append(outage)
+        return outage
+
+    def unfollow(self, outage: Outage) -> None:
+        """Stop following."""
+        self._followed.remove(outage)
+
+    def grow(self, slots: int) -> None:
+        """Make room for `slots` slots in all."""
+        for outage in self._followed:
+            outage.grow(slots)
+
+    def attempted(self, at_ns: int) -> None:
+        """See `Outage.attempted`."""
+        for outage in self._followed:
+            outage.attempted(at_ns)
+
+    def dropped(self, slot: int, at_ns: int, *, was_subscribed: bool) -> None:
+        """See `Outage.dropped`."""
+        for outage in self._followed:
+            outage.dropped(slot, at_ns, was_subscribed=was_subscribed)
+
+    def connected(self, slot: int, at_ns: int) -> None:
+        """See `Outage.connected`."""
+        for outage in self._followed:
+            outage.connected(slot, at_ns)
+
+    def recovered(self, slot: int, at_ns: int) -> None:
+        """See `Outage.recovered`."""
+        for outage in self._followed:
+            outage.recovered(slot, at_ns)

@@ -84,7 +84,7 @@ class Target:
         return cls(
             url,
             int(family),
-            (address[0], address[1]),
+            (str(address[0]), int(address[1])),
             parts.netloc.rpartition("@")[2],
             parts.hostname,
             path,

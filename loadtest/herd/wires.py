@@ -44,7 +44,7 @@ class Wires:
         return self._fd[slot] >= 0
 
     def open(self, slot: int, target: Target, source: str | None) -> str | None:
-        """Begin a connection; return None, or why it failed at once. `poller` reports the slot writable when it stands."""
+        """Begin a connection; return None, or why it failed at once. The poller says when it stands."""
         fd, reason = sockets.connect(target, source)
         if reason is not None:
             return reason

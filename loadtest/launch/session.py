@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import greenlet
@@ -95,7 +95,7 @@ class _Session:
         self._crew: Crew | None = None
         self._environment: Environment | None = None
 
-    # --- the way up ------------------------------------------------------------------------------------------------
+    # --- the way up --------------------------------------------------------------------------------------------------
 
     def run(self, observe: Callable[[RunFolder], Observer]) -> tuple[dict[str, Any], Path]:
         memory_before = psutil.virtual_memory().available
@@ -206,7 +206,7 @@ class _Session:
         runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
         host, port = self._options.master_host, self._options.master_port or _free_port(self._options.master_host)
         environment = Environment(user_classes=[Population, Publisher], events=locust.events)
-        environment.dispatcher_class = self._dispatcher
+        environment.dispatcher_class = cast(Any, self._dispatcher)
         environment.create_master_runner(host, port)
         self._environment = environment
         self._crew = Crew.start(
@@ -252,7 +252,7 @@ class _Session:
         else:
             gevent.kill(self._main, KeyboardInterrupt())
 
-    # --- the way down --------------------------------------------------------------------------------------------------
+    # --- the way down ------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """End everything that was started."""

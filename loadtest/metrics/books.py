@@ -120,7 +120,7 @@ class Books:
         self._publishing: list[tuple[int, int]] = []
         self._lost_by_second: dict[int, int] = {}
 
-    # --- from the workers ------------------------------------------------------------------------------------------
+    # --- from the workers --------------------------------------------------------------------------------------------
 
     def merge(self, wire: object) -> WorkerReport:
         """Add one report.
@@ -219,7 +219,7 @@ class Books:
                 closed.append(event.name)
         return closed
 
-    # --- to the log and the live view ----------------------------------------------------------------------------------
+    # --- to the log and the live view --------------------------------------------------------------------------------
 
     def line(self, now_ns: int, phase: str) -> dict[str, Any]:
         """Close the interval and return its line (the keys of intervals.jsonl)."""
@@ -280,7 +280,7 @@ class Books:
             self._service.add(index, second.latencies, second.expected, second.delivered, due)
             self._next_second += 1
 
-    # --- to run.json -----------------------------------------------------------------------------------------------------
+    # --- to run.json -------------------------------------------------------------------------------------------------
 
     def finish(self, end_ns: int) -> None:
         """Settle what is left, at the end of the run."""

@@ -110,7 +110,7 @@ class Ledger:
         self._seconds: dict[int, tuple[list[int], Histogram]] = {}
         self._traces: list[list[Any]] = []
 
-    # --- subscriptions -----------------------------------------------------------------------------------------
+    # --- subscriptions -----------------------------------------------------------------------------------------------
 
     def grow(self, subscriptions: int) -> None:
         """Make room for subscriptions numbered below `subscriptions`."""
@@ -155,7 +155,7 @@ class Ledger:
         self._past_order.append((at_ns, channel, subscription))
         self.held[subscription] = None
 
-    # --- messages ----------------------------------------------------------------------------------------------
+    # --- messages ----------------------------------------------------------------------------------------------------
 
     def book(self, channel: int, epoch: int, seq: int, sched_ns: int, late_ns: int, now_ns: int) -> Book | None:
         """Return the book of a received marker, opening it if new; None (counted as foreign) if it cannot be ours."""
@@ -310,7 +310,7 @@ class Ledger:
         else:
             self._track.pop(subscription, None)
 
-    # --- closing -----------------------------------------------------------------------------------------------
+    # --- closing -----------------------------------------------------------------------------------------------------
 
     def close(self, now_ns: int) -> None:
         """Fold what was received into the interval, and close every book whose deadline (and grace) has passed."""

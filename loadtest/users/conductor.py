@@ -265,7 +265,7 @@ class Conductor:
         self._folder.append_mark(round(elapsed_s, 3), name, kind, text)
         self._observer.mark({"t_s": round(elapsed_s, 3), "mark": name, "kind": kind, "text": text})
 
-    # --- faults and events ---------------------------------------------------------------------------------------------
+    # --- faults and events -------------------------------------------------------------------------------------------
 
     def _strike(self, elapsed_s: float) -> None:
         since_s = None
@@ -303,7 +303,7 @@ class Conductor:
             except LoadtestError as error:
                 self._verdict.invalid.append(f"{error}.")
 
-    # --- once a second ---------------------------------------------------------------------------------------------------
+    # --- once a second -----------------------------------------------------------------------------------------------
 
     def _write_line(self) -> None:
         began_ns = self._books.unexplained_drop_ns()
@@ -330,7 +330,7 @@ class Conductor:
             machine / held if self._around.memory_before else None,
         )
 
-    # --- the end -----------------------------------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, Any]:
         if self.bridge.books is None:  # interrupted before the workers came

@@ -16,7 +16,7 @@ RoleOf = Callable[[str], str]
 """Worker id -> "herd", "publisher" or "any"."""
 
 
-class PinnedDispatcher(UsersDispatcher):  # type: ignore[misc]  # Locust ships no types for it
+class PinnedDispatcher(UsersDispatcher):
     """Deal users round robin: publishers to publisher workers, herds to the others.
 
     Args:

@@ -83,7 +83,7 @@ class Engine:
     def _turn(self, herd: Herd) -> None:
         try:
             herd.turn()
-        except Exception:  # whatever it is must not reach libev, and must not be lost
+        except Exception:  # noqa: BLE001 - must not reach libev; logged, counted, and the run is invalid
             self._report("turn")
 
     def _tick(self) -> None:
@@ -94,14 +94,14 @@ class Engine:
             for herd in self.herds:
                 if herd.tick():
                     gevent.get_hub().loop.run_callback(self._again, herd)
-        except Exception:  # as above
+        except Exception:  # noqa: BLE001 - as above
             self._report("tick")
 
     def _again(self, herd: Herd) -> None:
         try:
             if herd.tick():
                 gevent.get_hub().loop.run_callback(self._again, herd)
-        except Exception:  # as above
+        except Exception:  # noqa: BLE001 - as above
             self._report("tick")
 
     def _close(self) -> None:
@@ -110,7 +110,7 @@ class Engine:
             for herd in self.herds:
                 if herd.ledger is not None:
                     herd.ledger.close(now)
-        except Exception:  # as above
+        except Exception:  # noqa: BLE001 - as above
             self._report("ledger")
 
     def _report(self, where: str) -> None:

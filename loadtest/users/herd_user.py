@@ -23,7 +23,8 @@ from locust import User
 from locust.env import Environment
 
 from loadtest.clock import NS_PER_S, now_ns
-from loadtest.herd.herd import FIRST_FREE_REQUEST, Herd
+from loadtest.herd.herd import Herd
+from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.profile.model import Profile
 from loadtest.protocol.events import Acked, Delivered
 from loadtest.users.attach import bridge_of, profile_of
@@ -98,7 +99,7 @@ class HerdUser(User):
         self._greenlet_of_hooks: gevent.Greenlet | None = None
         self.hooks_skipped = 0
 
-    # --- for people's own classes --------------------------------------------------------------------------------
+    # --- for people's own classes ------------------------------------------------------------------------------------
 
     def on_connect(self, client: Client) -> None:
         """A client is in session and subscribed. Override me."""
@@ -125,7 +126,7 @@ class HerdUser(User):
         live = [slot for slot in self.slots if self.herd.is_live(slot)]
         return Client(self, random.choice(live or self.slots))
 
-    # --- Locust --------------------------------------------------------------------------------------------------
+    # --- Locust ------------------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Take slots in the herd and have them connected by the ramp."""
@@ -163,7 +164,7 @@ class HerdUser(User):
             self._greenlet_of_hooks.kill(block=False)
         self.herd.release(self.slots)
 
-    # --- hooks ---------------------------------------------------------------------------------------------------
+    # --- hooks -------------------------------------------------------------------------------------------------------
 
     def happened(self, what: str, slot: int, detail: Any) -> None:
         """Take a happening from the herd; it is handed to the hook later, in this user's own greenlet."""

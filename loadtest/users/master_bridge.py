@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 
 from loadtest import __version__
+from loadtest.clock import NS_PER_S, now_ns
 from loadtest.metrics.books import Books
 from loadtest.profile.model import Profile
 from loadtest.users import messages
@@ -60,7 +61,7 @@ class MasterBridge:
         runner.register_message(messages.REPORT, self._on_report)
         runner.register_message(messages.PUBLISHED, self._on_published)
 
-    # --- who is there ----------------------------------------------------------------------------------------------
+    # --- who is there ------------------------------------------------------------------------------------------------
 
     def role_of(self, node: str) -> str:
         """Return the role a worker introduced itself with."""
@@ -121,7 +122,7 @@ class MasterBridge:
         if self.books is not None:
             self.books.lose(info.number)
 
-    # --- messages --------------------------------------------------------------------------------------------------
+    # --- messages ----------------------------------------------------------------------------------------------------
 
     def tell(self, name: str, data: dict[str, Any]) -> None:
         """Send a message to every worker that is not lost."""
@@ -161,10 +162,9 @@ class MasterBridge:
         """Ask for the last reports and wait for them; return the workers that did not answer in time."""
         self.tell(messages.FINISH, {})
         assert self.books is not None
-        with gevent.Timeout(timeout_s, False):
-            while missing := self._unfinished():
-                gevent.sleep(0.02)
-            return missing
+        deadline_ns = now_ns() + round(timeout_s * NS_PER_S)
+        while self._unfinished() and now_ns() < deadline_ns:
+            gevent.sleep(0.02)
         return self._unfinished()
 
     def _unfinished(self) -> list[WorkerInfo]:

@@ -21,7 +21,8 @@ from locust import User
 from locust.env import Environment
 
 from loadtest.clock import NS_PER_S, now_ns
-from loadtest.herd.herd import FIRST_FREE_REQUEST, Herd
+from loadtest.herd.herd import Herd
+from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.metrics.ledger import Announced
 from loadtest.pacing.arrivals import arrivals
 from loadtest.profile.model import Profile
@@ -133,7 +134,11 @@ class _ByEvent:
         first = profile.population.connections + bridge.number * size
         self._slots = self.herd.add(range(first, first + size))
         self._next = 0
-        bridge.when_go(lambda start_ns: [self.herd.schedule(slot, start_ns) for slot in self._slots])
+        bridge.when_go(self._connect)
+
+    def _connect(self, start_ns: int) -> None:
+        for slot in self._slots:
+            self.herd.schedule(slot, start_ns)
 
     def publish(self, variables: Mapping[str, object], message: Announced) -> bool:
         for _ in self._slots:
@@ -157,7 +162,7 @@ class _ByEvent:
     def message(self, slot: int, message: Delivered) -> None:
         """A publisher does not listen."""
 
-    def acked(self, slot: int, answer: Acked) -> None:
+    def acked(self, slot: int, answer: Acked) -> None:  # noqa: ARG002 - the contract's argument
         """Measure the round trip of a publish."""
         sent_ns = None if answer.id is None else self._sent_ns.pop(answer.id - FIRST_FREE_REQUEST, None)
         if sent_ns is not None:

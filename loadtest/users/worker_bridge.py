@@ -108,7 +108,7 @@ class WorkerBridge:
             runner.register_message(messages.PUBLISHED, _adapt(self._on_published))
         self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
 
-    # --- what users ask for ----------------------------------------------------------------------------------------
+    # --- what users ask for ------------------------------------------------------------------------------------------
 
     @property
     def engine(self) -> Engine:
@@ -156,7 +156,7 @@ class WorkerBridge:
             if herd.ledger is not None:
                 herd.ledger.announce(message)
 
-    # --- what the master says --------------------------------------------------------------------------------------
+    # --- what the master says ----------------------------------------------------------------------------------------
 
     def hello(self) -> None:
         """Introduce this worker to the master."""
@@ -185,17 +185,19 @@ class WorkerBridge:
 
     def _on_follow(self, data: dict[str, Any]) -> None:
         self._outages[data["id"]] = [
-            (herd, herd.follow(data["id"], data["t0_ns"])) for herd in self._herds.values() if herd.ledger is not None
+            (herd, herd.outages.follow(data["id"], data["t0_ns"]))
+            for herd in self._herds.values()
+            if herd.ledger is not None
         ]
 
     def _on_unfollow(self, data: dict[str, Any]) -> None:
         for herd, outage in self._outages.pop(data["id"], ()):
-            herd.unfollow(outage)
+            herd.outages.unfollow(outage)
 
     def _on_drop(self, data: dict[str, Any]) -> None:
         for herd in self._herds.values():
             if herd.ledger is not None:
-                live = herd.live_slots()
+                live = herd.slots.live()
                 random.Random(self.worker).shuffle(live)
                 herd.drop(live[: round(len(live) * data["share"])], reset=data["how"] == "reset")
 
@@ -237,7 +239,7 @@ class WorkerBridge:
                 herd.ledger.close(now)
             herds.append(
                 {
-                    "connections": shown(herd.population),
+                    "connections": shown(herd.slots.population),
                     "account": herd.account.take(),
                     "ledger": herd.ledger.take() if herd.ledger is not None else None,
                 }

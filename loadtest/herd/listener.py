@@ -1,0 +1,205 @@
+"""What peers say: chunks become events, messages go into the ledger, the rest moves the session on.
+
+    chunk --interned--> events --> Delivered: ledger | Pinged: reply | Joined, Acked, Closed ...: the herd
+       \\--partial, fragmented, attachments--> a reader of its own, until the slot is between messages again
+
+Law: a peer's fault ends its own connection, counted by reason. Slots with a reader are not quick.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from loadtest.clock import NS_PER_S, Clock
+from loadtest.errors import ProtocolError, RemoteProtocolError
+from loadtest.herd.account import Account
+from loadtest.herd.clients import Hooks
+from loadtest.herd.interner import Interner
+from loadtest.herd.states import JOINING, SUBSCRIBING
+from loadtest.herd.wires import Wires
+from loadtest.metrics.book import Book
+from loadtest.metrics.ledger import Ledger
+from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.events import Acked, Closed, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
+from loadtest.protocol.frames import BINARY, TEXT, MessageReader
+
+FIRST_FREE_REQUEST = 1000
+"""Request numbers below are the herd's own subscriptions (the group's number); callers number from here."""
+
+
+class Sessions(Protocol):
+    """What a listener asks of its herd."""
+
+    def state(self, slot: int) -> int:
+        """Return the slot's state."""
+
+    def opened(self, slot: int, patience_ns: int) -> bool:
+        """The transport session stands, with a heartbeat at least every `patience_ns`; False when the slot is lost."""
+
+    def joined(self, slot: int, now_ns: int) -> None:
+        """The application let the client in."""
+
+    def subscribed(self, slot: int, answer: Acked, now_ns: int) -> None:
+        """A subscription was answered."""
+
+    def heard(self, slot: int, now_ns: int) -> None:
+        """The peer's heartbeat came."""
+
+    def reached(self, slot: int, now_ns: int) -> None:
+        """A message of this run came."""
+
+    def transmit(self, slot: int, frames: bytes) -> bool:
+        """Send; False when the slot was lost by it."""
+
+    def lose(self, slot: int, reason: str) -> None:
+        """End the slot's connection."""
+
+
+class Listener:
+    """Read for one herd.
+
+    Args:
+        groups: subscriptions per slot. run: markers of other runs are foreign.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        wires: Wires,
+        dialect: Dialect,
+        ledger: Ledger | None,
+        hooks: Hooks | None,
+        account: Account,
+        *,
+        groups: int,
+        run: str,
+        clock: Clock,
+    ) -> None:
+        self.interner = Interner(dialect, self._books_of)
+        self._sessions = sessions
+        self._wires = wires
+        self._dialect = dialect
+        self._ledger = ledger
+        self._hooks = hooks
+        self._account = account
+        self._groups = groups
+        self._run = run
+        self._clock = clock
+        self._readers: dict[int, MessageReader] = {}
+        self._attachments: dict[int, tuple[Partial, list[bytes]]] = {}
+
+    def forget(self, slot: int) -> None:
+        """Drop what an ended connection left unfinished."""
+        self._readers.pop(slot, None)
+        self._attachments.pop(slot, None)
+
+    def _books_of(self, events: tuple[Event, ...]) -> tuple[Book, ...] | None:
+        """Find the books of a new chunk if it is nothing but messages of this run and nobody else wants to see them."""
+        if self._ledger is None or self._hooks is not None:
+            return None
+        books = []
+        for event in events:
+            if type(event) is not Delivered or event.marker is None or event.marker.run != self._run:
+                return None
+            book = self._ledger.book(*event.marker[1:], self._clock())
+            if book is None:
+                return None
+            books.append(book)
+        return tuple(books)
+
+    def chunk(self, slot: int, data: bytes, now: int) -> None:
+        """Read a chunk that the hot loop did not know."""
+        try:
+            if slot not in self._readers and slot not in self._attachments:
+                parcel = self.interner.find(data)
+                if parcel is not None:
+                    self._handle(slot, parcel.events, now)
+                    return
+                self._readers[slot] = MessageReader()
+                self._wires.make_quick(slot, on=False)
+            self._read_slowly(slot, data, now)
+        except ProtocolError as error:
+            self._sessions.lose(slot, error.reason)
+
+    def _read_slowly(self, slot: int, data: bytes, now: int) -> None:
+        reader = self._readers.get(slot) or MessageReader()
+        self._readers[slot] = reader
+        for frame in reader.feed(data):
+            partial = self._attachments.get(slot)
+            if partial is not None and frame.opcode == BINARY:
+                partial[1].append(frame.payload)
+                if len(partial[1]) < partial[0].attachments:
+                    continue
+                del self._attachments[slot]
+                events = self._dialect.decode_binary(*partial)
+            elif partial is not None and frame.opcode == TEXT:
+                raise RemoteProtocolError(
+                    "a text message came before the attachments it interrupts", "malformed_packet"
+                )
+            else:
+                events = self._dialect.decode(frame)
+            self._handle(slot, events, now)
+            if not self._wires.is_open(slot):
+                return
+        if not reader.pending and slot not in self._attachments:
+            del self._readers[slot]
+            self._wires.make_quick(slot, on=True)
+
+    def _handle(self, slot: int, events: tuple[Event, ...], now: int) -> None:
+        for event in events:
+            kind = type(event)
+            if kind is Delivered:
+                self._deliver(slot, event, now)  # type: ignore[arg-type]
+            elif kind is Pinged:
+                if not self._sessions.transmit(slot, event.reply):  # type: ignore[union-attr]
+                    return
+                self._sessions.heard(slot, now)
+            elif not self._converse(slot, event, now):
+                return
+
+    def _converse(self, slot: int, event: Event, now: int) -> bool:
+        """Handle what is said at the beginning and the end of a session; return False when the connection is gone."""
+        if isinstance(event, Opened):
+            return self._sessions.opened(slot, round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S))
+        if isinstance(event, Joined):
+            if self._sessions.state(slot) == JOINING:
+                self._sessions.joined(slot, now)
+        elif isinstance(event, Acked):
+            if self._sessions.state(slot) == SUBSCRIBING and (event.id is None or event.id < FIRST_FREE_REQUEST):
+                self._sessions.subscribed(slot, event, now)
+            elif self._hooks is not None:
+                self._hooks.acked(slot, event)
+        elif isinstance(event, Refused):
+            self._sessions.lose(slot, "session_refused")
+        elif isinstance(event, Left):
+            self._sessions.lose(slot, "disconnected_by_server")
+        elif isinstance(event, Closed):
+            self._wires.send(slot, event.reply)
+            self._sessions.lose(slot, f"close_{event.code}")
+        elif isinstance(event, Partial):
+            self._attachments[slot] = (event, [])
+        return self._wires.is_open(slot)
+
+    def _deliver(self, slot: int, message: Delivered, now: int) -> None:
+        marker = message.marker
+        if marker is not None and self._ledger is not None:
+            if marker.run == self._run:
+                book = self._ledger.book(*marker[1:], now)
+                if book is not None:
+                    self.enter(slot, slot * self._groups + book.group, book, now)
+            else:
+                self._account.counts["foreign"] += 1
+        else:
+            self._account.counts["received"] += 1
+        if self._hooks is not None:
+            self._hooks.message(slot, message)
+
+    def enter(self, slot: int, subscription: int, book: Book, now: int) -> None:
+        """Enter a delivery that is not simply the next in order."""
+        assert self._ledger is not None
+        if self._ledger.held[subscription] is book.prev:
+            self._ledger.held[subscription] = book
+            book.times.append(now)
+        else:
+            self._ledger.received(subscription, book, now)
+        self._sessions.reached(slot, now)

@@ -1,0 +1,77 @@
+"""Which subscriptions a client has asked for, and which are acknowledged.
+
+Subscription s of the ledger is (slot, group): slot * groups + group. The request number is the group's number, so that
+answers are the same bytes for every client and are decoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from loadtest.herd.clients import Clients
+from loadtest.herd.slots import Slots
+from loadtest.metrics.ledger import NOT_SUBSCRIBED, Ledger
+from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.events import Acked
+
+
+class Subscribing:
+    """Ask and keep count, for all slots of a herd. `ledger` None: nothing is subscribed to."""
+
+    def __init__(self, slots: Slots, clients: Clients, dialect: Dialect, ledger: Ledger | None) -> None:
+        self._slots = slots
+        self._clients = clients
+        self._dialect = dialect
+        self._ledger = ledger
+        self._groups = clients.groups
+
+    def assign(self, slots: range) -> None:
+        """Tell the ledger which channels new slots belong to."""
+        if self._ledger is not None:
+            self._ledger.grow(slots.stop * self._groups)
+            for slot in slots:
+                for group, channel in self._wanted(slot):
+                    self._ledger.assign(slot * self._groups + group, channel)
+
+    def _wanted(self, slot: int) -> Iterator[tuple[int, int]]:
+        """Yield (group, channel) of a slot's subscriptions."""
+        for group, channel in enumerate(self._clients.channels(self._slots.index[slot])):
+            if channel >= 0:
+                yield group, channel
+
+    def request(self, slot: int, variables: Mapping[str, object]) -> bytes:
+        """Return the frames that ask for all of a slot's channels; b"" when there is nothing to ask."""
+        values = dict(variables)
+        frames, wanted = b"", 0
+        for group, channel in self._wanted(slot):
+            values["channel"] = self._clients.channel_name(channel)
+            values["channel_index"] = channel
+            frames += self._dialect.subscribe(values, group)
+            wanted += 1
+        self._slots.pending[slot] = wanted
+        return frames
+
+    def answered(self, slot: int, answer: Acked, now_ns: int) -> bool:
+        """Enter one acknowledgement; return True when it was the last one missing."""
+        for group, _ in self._wanted(slot):
+            subscription = slot * self._groups + group
+            if self._ledger is None or self._ledger.since[subscription] != NOT_SUBSCRIBED:
+                continue
+            if answer.id in (None, group):  # a dialect without numbers answers in order
+                self._ledger.subscribed(subscription, now_ns)
+                self._slots.pending[slot] -= 1
+                return not self._slots.pending[slot]
+        return False
+
+    def all(self, slot: int, now_ns: int) -> None:
+        """Count every subscription of a slot from now: nothing acknowledges them."""
+        self._slots.pending[slot] = 0
+        if self._ledger is not None:
+            for group, _ in self._wanted(slot):
+                self._ledger.subscribed(slot * self._groups + group, now_ns)
+
+    def drop(self, slot: int, now_ns: int) -> None:
+        """Enter the loss of all subscriptions of a slot."""
+        if self._ledger is not None:
+            for subscription in range(slot * self._groups, (slot + 1) * self._groups):
+                self._ledger.dropped(subscription, now_ns)
