@@ -199,7 +199,7 @@ class _Session:
         if self._stack is None:
             return None
         ready = self._stack.wait_ready()
-        self._profile = self._profile.with_gateways(ready.gateway_urls, ready.bootstrap_url)
+        self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
         return Control(ready.control_url, ready.control_token)
 
     def _start_master(self, folder: RunFolder, workers: int, publishers: int) -> int:
