@@ -19,6 +19,7 @@ from loadtest.report import wording as w
 
 CLOSE_S = 10.0
 SPARSE_S = 5.0
+MOST_REASONS = 3
 
 
 class PlainLog:
@@ -99,6 +100,7 @@ def _figures(line: Mapping[str, Any]) -> str:
         f"attempts={whole('attempts')}",
         f"connected={whole('connected')}",
         f"failed={w.total(line, 'failures'):.0f}",
+        *_reasons(line),
         f"drops={whole('drops')}",
         f"published={whole('fanout', 'published')}",
         f"delivered={whole('fanout', 'delivered')}",
@@ -112,6 +114,14 @@ def _figures(line: Mapping[str, Any]) -> str:
     for event in w.items(line, "events")[-1:]:
         pairs.append(f"event={_word(w.text(event, 'name'))} back={whole_of(event)}")
     return " ".join(pairs)
+
+
+def _reasons(line: Mapping[str, Any]) -> list[str]:
+    """Return what attempts failed of, the most frequent first, when any did."""
+    failures = line.get("failures")
+    counts = {} if not isinstance(failures, Mapping) else {name: w.number(line, "failures", name) for name in failures}
+    most = sorted(((count, str(name)) for name, count in counts.items() if count), reverse=True)[:MOST_REASONS]
+    return [f"reasons={_word(','.join(f'{name}:{count:.0f}' for count, name in most))}"] if most else []
 
 
 def whole_of(event: Mapping[str, Any]) -> str:

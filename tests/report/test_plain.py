@@ -34,6 +34,16 @@ def test_interval_line_has_the_figures() -> None:
     assert line.endswith(" back=4409/5000")
 
 
+def test_failed_attempts_come_with_the_most_frequent_reasons() -> None:
+    stream = io.StringIO()
+    log = PlainLog(stream)
+    log.feed({"t_s": 1.0, "failures": {"refused": 2, "http_503": 40, "eof": 3, "reset": 1}})
+    log.feed({"t_s": 2.0, "failures": {}})
+    first, second = stream.getvalue().splitlines()
+    assert " failed=46 reasons=http_503:40,eof:3,refused:2 " in first
+    assert "reasons=" not in second
+
+
 def test_lines_come_each_second_first_then_every_five() -> None:
     times = [float(line.split()[0][2:]) for line in written(114) if " phase=" in line]
     assert [time for time in times if time <= 19] == [float(second) for second in range(1, 20)]
