@@ -2,6 +2,7 @@
 
 def test_x(socketio_target, kernel_established): ...     a target's process ends with its test
 def test_y(no_leftovers): ...                            every process started in the test must be gone at its end
+def test_z(loadtest_run): ...                            `loadtest run` as a user starts it, its words, its folder
 """
 
 from __future__ import annotations
@@ -104,6 +105,97 @@ def socket_inodes(pid: int) -> Iterator[str]:
             continue  # closed while we looked
         if link.startswith("socket:["):
             yield link[8:-1]
+
+
+# --- loadtest run ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class LoadtestRun:
+    """One `loadtest run`, under way or over; `out` is its --out folder, `log` what it says (stdout and stderr)."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def folders(self) -> list[Path]:
+        return sorted(self.out.iterdir()) if self.out.exists() else []
+
+    @property
+    def folder(self) -> Path:
+        """The one folder of the run."""
+        (folder,) = self.folders
+        return folder
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "run.json").read_text()))
+
+    def wait(self, seconds: float = 60) -> int:
+        """Return the exit code; the test fails when it takes longer."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail(f"still running after {seconds:g} s; it said:\n{self.said}")
+
+    def until(self, condition: Callable[[], object], seconds: float = 30) -> Any:
+        """Wait until `condition()` is true and return what it says; the run must not end before."""
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.said}"
+            assert time.monotonic() < deadline, f"not within {seconds:g} s; it said:\n{self.said}"
+            time.sleep(0.02)
+        return answer
+
+    def until_said(self, text: str, seconds: float = 30) -> None:
+        """Wait until it has said `text`."""
+        self.until(lambda: text in self.said, seconds)
+
+    def workers(self) -> dict[str, int]:
+        """Return name ("herd-1") -> pid of every worker that was forked."""
+        told = (json.loads(line) for line in (self.folder / "logs" / "nursery.out").read_text().splitlines())
+        return {each["name"]: each["pid"] for each in told if each["event"] == "started"}
+
+
+StartRun = Callable[..., LoadtestRun]
+
+
+@pytest.fixture
+def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
+    """Return `start(profile, *arguments, name="profile", fds=None)`: starts `loadtest run`, ended with the test.
+
+    profile: TOML text (written to `<tmp_path>/<name>.toml`), or the path or name of a profile.
+    fds: limit of open files to start it under.
+    """
+    started: list[LoadtestRun] = []
+
+    def start(profile: str | Path, *arguments: str, name: str = "profile", fds: int | None = None) -> LoadtestRun:
+        if "\n" in str(profile):
+            path = tmp_path / f"{name}.toml"
+            path.write_text(str(profile))
+            profile = path
+        number = len(started)
+        out, log = tmp_path / f"runs-{number}", tmp_path / f"output-{number}"
+        argv = [sys.executable, "-m", "loadtest.cli", "run", str(profile), "--out", str(out), *arguments]
+        if fds is not None:
+            argv = ["/bin/sh", "-c", f'ulimit -n {fds} && exec "$@"', "sh", *argv]
+        with log.open("wb") as output:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=tmp_path)
+        started.append(LoadtestRun(process, out, log))
+        return started[-1]
+
+    yield start
+    for run in started:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
 
 
 # --- targets -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,148 @@
+"""The main job against the reference stack: hold, deploy, drop, recover, report, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+
+import pytest
+
+from loadtest.results.schema import validate
+
+pytestmark = pytest.mark.e2e
+
+SECRET = "correct-horse-battery-staple"
+
+STORM = f"""
+name = "storm"
+duration = "7s"
+thresholds = ["events.deploy.t_sub.99.9 < 6s", "delivery.throughout.loss == 0", "delivery.duplicated == 0"]
+
+[target]
+stack = "reference"
+version = "bifrost-1"
+nodes = 2
+
+[client]
+auth = {{ client = "{{client}}", key = "{SECRET}" }}
+headers = {{ Authorization = "Bearer {SECRET}" }}
+query = {{ token = "{SECRET}" }}
+
+[population]
+connections = 120
+herd_size = 30
+
+[[population.channels]]
+name = "collection-{{n}}"
+count = 6
+
+[subscribe]
+event = "subscribe"
+args = [{{ collection = "{{channel}}" }}]
+ack_path = "0.ok"
+ack_equals = true
+
+[publish]
+rate = "30/s"
+connections = 2
+event = "edit"
+args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
+ack = true
+marker = "1.text"
+deadline = "1500ms"
+
+[ramp]
+rate = "200/s"
+
+[phases]
+warmup = "500ms"
+
+[[faults]]
+kind = "deploy"
+after_steady = "2s"
+
+[recovery]
+window = "2s"
+"""
+
+
+def holds_together(result: dict) -> None:
+    """What is true of every run that went well, whatever it did."""
+    assert validate(result) == []
+    fanout = result["fanout"]
+    assert fanout["expected"] == fanout["delivered"] + fanout["lost"]
+    assert fanout["imbalance"] == 0
+    assert fanout["delivered"] > 0
+    assert fanout["by_class"]["throughout"]["lost"] == 0
+    assert fanout["foreign"] == fanout["misrouted"] == 0
+    assert result["generator"]["workers_lost"] == 0
+    assert result["connections"]["at_end"] == result["connections"]["target"]
+
+
+def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_established) -> None:
+    run = loadtest_run(STORM, "--workers", "2", "--tag", "case=e2e")
+    ready_file = run.until(lambda: run.folders and next(iter(run.folder.glob("logs/stack.json")), None))
+    assert stat.S_IMODE(ready_file.stat().st_mode) == 0o600
+    ready = run.until(lambda: ready_file.read_text().endswith("}\n") and json.loads(ready_file.read_text()))
+    run.until_said("mark=hold")
+    ports = [int(url.split(":")[2].split("/")[0]) for url in ready["gateway_urls"]]
+    herds = [pid for name, pid in run.workers().items() if name.startswith("herd")]
+    assert sum(kernel_established(port=port, pids=herds) for port in ports) == 120
+    deadline = time.monotonic() + 5
+    while "subscribed=120/120" not in run.said:  # the harness says the same of itself
+        assert time.monotonic() < deadline
+    assert run.wait(40) == 0, run.said
+
+    result = run.result
+    holds_together(result)
+    assert result["verdict"] == "pass"
+    assert result["tags"] == {"case": "e2e"}
+    assert (result["target"]["version"], result["target"]["nodes"]) == ("bifrost-1", 2)
+    (event,) = result["events"]
+    assert (event["name"], event["kind"], event["announced"]) == ("deploy", "deploy", True)
+    assert event["population"] == event["dropped"] == 120
+    assert event["recovery"]["attempts"] >= 120
+    for curve in ("t_conn_s", "t_sub_s"):
+        times = [event["recovery"][curve][share] for share in ("50", "90", "99", "99.9", "100")]
+        assert times == sorted(times)
+        assert 0 < times[0] <= times[-1] < 6
+    assert result["connections"]["failures"].keys() <= {"refused", "reset", "eof"}
+    assert (run.folder / "report.html").stat().st_size > 100_000
+    curves = json.loads((run.folder / "curves.json").read_text())
+    assert curves["deploy"]["subscribed"][-1] == 1.0
+    assert "Pass" in run.said
+    assert str(run.folder / "report.html") in run.said
+
+    assert not ready_file.exists()
+    for path in run.folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert SECRET.encode() not in content, f"the clients' secret is in {path}"
+        assert ready["control"]["token"].encode() not in content, f"the control token is in {path}"
+
+
+def test_the_monolith_runs_the_same_profile(loadtest_run) -> None:
+    run = loadtest_run(STORM, "--set", "target.version=sync", "--set", "target.nodes=1")
+    assert run.wait(40) == 0, run.said
+    holds_together(run.result)
+    assert run.result["target"]["version"] == "sync"
+    (event,) = run.result["events"]
+    assert event["dropped"] == event["population"] == 120
+    assert event["recovery"]["t_sub_s"]["99.9"] is not None
+
+
+def test_a_rolling_deploy_with_a_drain_and_the_bootstrap_call(loadtest_run) -> None:
+    """Every connect asks godserver first, which sends nobody to a node that is being replaced."""
+    bootstrap = '[target.bootstrap]\nevery = "connect"\n\n[client]'
+    run = loadtest_run(
+        STORM.replace("[client]", bootstrap),
+        *("--set", "faults.0.strategy=rolling", "--set", "faults.0.drain_seconds=1", "--set", "duration=10s"),
+    )
+    assert run.wait(50) == 0, run.said
+    holds_together(run.result)
+    (event,) = run.result["events"]
+    assert event["population"] == 120
+    assert 120 <= event["dropped"] + event["recovery"]["secondary_drops"] <= 240
+    assert event["recovery"]["t_sub_s"]["100"] is not None
+    assert "kind=deploy text=" in run.said
+    assert "rolling" in run.said
