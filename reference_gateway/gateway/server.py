@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import cast
 
 from reference_gateway import wire
@@ -89,12 +90,13 @@ class Node:
         if self._server is not None:
             self._server.close()
         sessions = list(self.heartbeat)
-        log.info("draining %d connections over %g s", len(sessions), self.settings.drain_s)
+        over_s = self._drain_s()
+        log.info("draining %d connections over %g s", len(sessions), over_s)
         start_s = self._loop.time()
         closed = 0
         while closed < len(sessions):
             elapsed_s = self._loop.time() - start_s
-            share = min(1.0, (elapsed_s + _DRAIN_STEP_S) / self.settings.drain_s) if self.settings.drain_s else 1.0
+            share = min(1.0, (elapsed_s + _DRAIN_STEP_S) / over_s) if over_s else 1.0
             due = max(closed + 1, int(len(sessions) * share))
             for session in sessions[closed:due]:
                 cast(Session, session).close(wire.GOING_AWAY)
@@ -109,6 +111,17 @@ class Node:
                     await self._gone.wait()
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
+
+    def _drain_s(self) -> float:
+        """Return the seconds of this drain: what a deploy has left in the drain file, else the setting."""
+        try:
+            asked = float(Path(self.settings.drain_file).read_text()) if self.settings.drain_file else None
+        except FileNotFoundError:
+            asked = None
+        except (OSError, ValueError) as error:
+            log.warning("drain file %s is not readable as seconds (%s)", self.settings.drain_file, error)
+            asked = None
+        return self.settings.drain_s if asked is None else max(0.0, asked)
 
     async def close(self) -> None:
         """End the timer, the hub, the upstream and the broker."""

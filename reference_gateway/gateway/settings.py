@@ -26,6 +26,7 @@ class Settings:
     handshake_timeout_s: float = 10.0  # RG_HANDSHAKE_TIMEOUT_S: from accept to Socket.IO CONNECT
     close_grace_s: float = 5.0  # RG_CLOSE_GRACE_S: from our close frame to the end of the socket
     drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
+    drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, the seconds in it count instead
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
     max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default is what the fd limit allows
     max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
@@ -66,6 +67,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         handshake_timeout_s=seconds("RG_HANDSHAKE_TIMEOUT_S", default.handshake_timeout_s, 0.1),
         close_grace_s=seconds("RG_CLOSE_GRACE_S", default.close_grace_s, 0.1),
         drain_s=seconds("RG_DRAIN_SECONDS", default.drain_s, 0),
+        drain_file=read_text(env, "RG_DRAIN_FILE", default.drain_file),
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
         max_connections=count("RG_MAX_CONNECTIONS", _connections_by_fd_limit(), 1, 10_000_000),
         max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),
