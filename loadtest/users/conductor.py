@@ -41,6 +41,7 @@ WORKERS_TIMEOUT_S = 60.0
 FINAL_TIMEOUT_S = 10.0
 HASTY_TIMEOUT_S = 3.0
 HISTOGRAMS_EVERY_S = 10.0
+EVENT_AT_LEAST_S = 3.0
 
 
 class Observer(Protocol):
@@ -311,14 +312,27 @@ class Conductor:
             name = f"unannounced-{sum(not event.announced for event in self._books.events.values()) + 1}"
             self._follow(name, "unannounced", began_ns, announced=False)
             self._mark((began_ns - self._zero_ns) / NS_PER_S, name, "unannounced", "a mass disconnect nobody announced")
-        for name in self._books.close_recovered():
-            self.log(f"{name}: every client is back")
+        self._close_events()
         line = self._books.line(now_ns(), str(self._phase))
         line["log"], self._log = self._log, []
         self._folder.append_interval(line)
         self._observer.feed(line)
         if not self._rss_before and line["generator"]["rss_bytes"]:
             self._rss_before = line["generator"]["rss_bytes"]
+
+    def _close_events(self) -> None:
+        """Stop following who came back: a later drop is another event's.
+
+        Not while a fault is still being applied (a rolling deploy drops and restores node by node), nor before every
+        worker has spoken of the newest event.
+        """
+        youngest_ns = max((event.t0_ns for event in self._books.events.values()), default=0)
+        applying = any(not greenlet.dead for greenlet in self._applying)
+        if applying or now_ns() - youngest_ns < EVENT_AT_LEAST_S * NS_PER_S:
+            return
+        for name in self._books.close_recovered():
+            self.bridge.tell(messages.UNFOLLOW, {"id": name})
+            self.log(f"{name}: every client is back")
 
     def _measure_memory(self) -> tuple[float | None, float | None]:
         """Return the memory per held connection, in bytes: of the workers, and of the whole machine."""
