@@ -1,4 +1,4 @@
-"""A Socket.IO server that the project did not write, with rooms and event names of its own, described by a profile alone."""
+"""A Socket.IO server that the project did not write, rooms and event names of its own, described by a profile alone."""
 
 from __future__ import annotations
 
