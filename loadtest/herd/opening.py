@@ -109,7 +109,7 @@ class Opening:
         data, end = self._wires.receive(slot)
         if state == TLS:
             if end is not None:
-                return Step(state, failed=end if end.startswith("tls_") else f"tls_{end}")
+                return Step(state, failed=_during("tls", end))
             return self._ask(slot, progress) if self._wires.is_secure(slot) else Step(state)
         progress.received += data
         try:
@@ -139,7 +139,7 @@ class Opening:
     def _read_upgrade(self, slot: int, progress: _Progress, end: str | None) -> Step:
         parsed = parse_response(progress.received, head_only=True)
         if parsed is None:
-            return Step(UPGRADING, failed=end and f"upgrade_{end}")
+            return Step(UPGRADING, failed=end and _during("upgrade", end))
         response, used = parsed
         if response.status != 101:
             return Step(UPGRADING, failed=f"http_{response.status}")
@@ -152,7 +152,7 @@ class Opening:
     def _read_bootstrap(self, slot: int, progress: _Progress, end: str | None) -> Step:
         parsed = parse_response(progress.received, eof=end == "eof")
         if parsed is None:
-            return Step(BOOTSTRAP, failed=end and f"bootstrap_{end}")
+            return Step(BOOTSTRAP, failed=end and _during("bootstrap", end))
         response, _ = parsed
         if response.status != 200:
             return Step(BOOTSTRAP, failed=f"bootstrap_http_{response.status}")
@@ -185,3 +185,8 @@ class Opening:
             except UsageError:
                 return None
         return target
+
+
+def _during(what: str, end: str) -> str:
+    """Return the class of a connection's end during a step; what TLS says is a class of its own, whenever it comes."""
+    return end if end.startswith("tls_") else f"{what}_{end}"
