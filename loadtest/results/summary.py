@@ -149,4 +149,6 @@ def _why(threshold: Threshold, outcome: Outcome) -> str:
         return f"{threshold.expr}: no data."
     if outcome.value is None:
         return f"{threshold.expr}: not recovered."
+    if threshold.metric.unit == "ratio" and threshold.expr.rstrip().endswith("%"):
+        return f"{threshold.expr}: measured {100 * outcome.value:.4g} %."
     return f"{threshold.expr}: measured {outcome.value:.6g}{_UNITS[threshold.metric.unit]}."

@@ -44,7 +44,7 @@ def test_failed_thresholds_are_the_reasons(facts: RunFacts) -> None:
         "fanout.latency.p99 < 5ms: measured 30 ms.",
         "events.deploy.t_svc < 5s: not recovered.",
         "events.other.t_sub.99 < 5s: no data.",
-        "connections.failures.rate < 1%: measured 0.0333333.",
+        "connections.failures.rate < 1%: measured 3.333 %.",
     ]
     assert exit_code(run) == ExitCode.THRESHOLD_FAILED
 
