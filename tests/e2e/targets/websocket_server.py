@@ -5,7 +5,8 @@
     anything else                         -> {"op": "error", "why": ...}
 
 SIGUSR2 closes every connection with 1012 (service restart). First line on stdout: {"port": N}. With --tls CERT KEY it
-speaks wss. Listens on 127.0.0.1; imports nothing of the project.
+speaks wss; with --client-ca CA too it talks only to clients that show a certificate of that authority. Listens on
+127.0.0.1; imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -65,11 +66,14 @@ def count(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(HTTPStatus.OK, json.dumps({"sockets": len(everybody), "topics": sizes}))
 
 
-async def main(port: int, tls: list[str] | None) -> None:
+async def main(port: int, tls: list[str] | None, client_ca: str | None) -> None:
     context = None
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
+        if client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client_ca)
     loop, ending, dropping = asyncio.get_running_loop(), asyncio.Event(), set()
 
     def drop() -> None:
@@ -91,5 +95,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("port", nargs="?", type=int, default=0)
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
+    parser.add_argument("--client-ca", metavar="CA")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.port, arguments.tls))
+    asyncio.run(main(arguments.port, arguments.tls, arguments.client_ca))
