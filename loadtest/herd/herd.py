@@ -27,7 +27,7 @@ from loadtest.herd.clients import Clients, Hooks, Settings
 from loadtest.herd.listener import Listener
 from loadtest.herd.opening import Opening
 from loadtest.herd.outage import Outages
-from loadtest.herd.poller import EPOLLERR, EPOLLHUP, EPOLLOUT, EPOLLRDHUP, Poller
+from loadtest.herd.poller import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
 from loadtest.herd.slots import Slots
 from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, WAITING
 from loadtest.herd.subscribing import Subscribing
@@ -203,7 +203,7 @@ class Herd:
     def _due(self, slot: int, now: int) -> None:
         state = self.slots.state[slot]
         if state == WAITING:
-            if self.slots.in_flight < self._settings.max_in_flight:
+            if not self._queue and self.slots.in_flight < self._settings.max_in_flight:
                 self._connect(slot)
             else:
                 self.account.counts["postponed"] += 1
@@ -232,9 +232,12 @@ class Herd:
         if mask & EPOLLOUT and self.slots.state[slot] != CONNECTING and not self._flush(slot):
             return
         try:
-            if self.slots.state[slot] < JOINING:
-                if not self._open(slot):
-                    return
+            if self.slots.state[slot] == CONNECTING:
+                # What came with the edge that completed the connection will not be told again.
+                if self._open(slot) and mask & (EPOLLIN | _ENDED) and self.slots.state[slot] != CONNECTING:
+                    self._open(slot)
+            elif self.slots.state[slot] < JOINING:
+                self._open(slot)
             else:
                 data, end = self._wires.receive(slot)
                 if data:
@@ -254,7 +257,6 @@ class Herd:
             self.slots.set(slot, step.state)
         if step.state == JOINING:
             now = self._clock()
-            self.slots.connected[slot] = now
             self.outages.connected(slot, now)
             self._wires.make_quick(slot, on=True)
             greeting = self._dialect.greeting(self._opening.variables(slot))
@@ -264,6 +266,8 @@ class Herd:
                 self.joined(slot, now)
             if step.rest and self._wires.is_open(slot):
                 self._listener.chunk(slot, step.rest, now)
+            if step.end is not None and self._wires.is_open(slot):
+                self.lose(slot, step.end)
         return True
 
     def joined(self, slot: int, now_ns: int) -> None:
@@ -274,6 +278,7 @@ class Herd:
         self.slots.begun[slot] = now_ns
         self.slots.set(slot, SUBSCRIBING)
         frames = self._subscribing.request(slot, self._opening.variables(slot))
+        self.slots.awaits_canary[slot] = self._settings.canary and self.slots.pending[slot] > 0
         if not frames:
             self._all_subscribed(slot, now_ns)
         elif self.transmit(slot, frames):
@@ -297,10 +302,9 @@ class Herd:
         self.slots.set(slot, LIVE)
         self._opening.forget(slot)
         self.slots.live_since[slot] = now
-        if self._settings.canary and self._groups:
-            self.slots.awaits_canary[slot] = 1
-        else:
-            self._recovered(slot, now)
+        self.outages.subscribed(slot, now)
+        if not self.slots.awaits_canary[slot]:
+            self.outages.recovered(slot, now)
         if self._watchdog_ns:
             self._timers.arm(slot, now + self._watchdog_ns)
         else:
@@ -320,13 +324,10 @@ class Herd:
 
     def reached(self, slot: int, now_ns: int) -> None:
         """See `listener.Sessions`."""
-        if self.slots.awaits_canary[slot] and self.slots.state[slot] == LIVE:
-            self._recovered(slot, now_ns)
-
-    def _recovered(self, slot: int, now: int) -> None:
-        self.slots.awaits_canary[slot] = 0
-        self.slots.back[slot] = now
-        self.outages.recovered(slot, now)
+        if self.slots.awaits_canary[slot]:
+            self.slots.awaits_canary[slot] = 0
+            if self.slots.state[slot] == LIVE:
+                self.outages.recovered(slot, now_ns)
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -353,7 +354,9 @@ class Herd:
         now = self._clock()
         live = self.slots.state[slot] == LIVE
         if live:
+            self.account.counts["drops"] += 1
             self.account.drops[reason] += 1
+            self.account.first_drop_ns = self.account.first_drop_ns or now
         else:
             self.account.failures[reason] += 1
         self._leave(slot, now)
@@ -374,11 +377,6 @@ class Herd:
         live = self.slots.state[slot] == LIVE
         if self.slots.state[slot] >= JOINING:
             self.outages.dropped(slot, now, was_subscribed=live)
-        if live:
-            self.account.counts["drops"] += 1
-            self.account.first_drop_ns = self.account.first_drop_ns or now
-            self.slots.dropped[slot] = now
-            self.slots.lost_since[slot] = self.slots.live_since[slot]
         self._subscribing.drop(slot, now)
         self.slots.awaits_canary[slot] = 0
         self._listener.forget(slot)

@@ -2,14 +2,25 @@
 
     P at t0 --drop--> DOWN --transport--> CONNECTED --all subscribed + canary--> BACK --drop--> DOWN ...
 
-Law: a member moves the two curves once per transition; who was never in P counts only as a secondary drop.
+Laws: a member moves the two curves once per transition; who was never in P counts only as a secondary drop. A mass
+disconnect is often noticed seconds after it began, so every transition of the last seconds is kept, and following it
+late gives the very curve that following it from t0 would have given.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
+
+from loadtest.clock import NS_PER_S
 from loadtest.herd.slots import Slots
-from loadtest.herd.states import JOINING, LIVE
+from loadtest.herd.states import LIVE
 from loadtest.metrics.recovery import RecoveryCurve
+
+REMEMBERED_NS = 10 * NS_PER_S
+"""How long a transition is kept at least: reports come once a second, the master asks a line later."""
+
+_ATTEMPTED, _CONNECTED, _SUBSCRIBED, _RECOVERED, _FAILED, _LOST = range(6)
 
 OUTSIDE, UP, DOWN, CONNECTED, BACK = range(5)
 
@@ -69,31 +80,54 @@ class Outage:
             self.curve.subscribed(at_ns, +1)
 
 
+class _Recent:
+    """The transitions of the last seconds, 16 bytes each: two generations, the older one forgotten as a whole."""
+
+    def __init__(self) -> None:
+        self._old = array("q"), array("q")
+        self._young = array("q"), array("q")
+
+    def add(self, at_ns: int, kind: int, slot: int = 0) -> None:
+        times, codes = self._young
+        if times and at_ns - times[0] > REMEMBERED_NS:
+            self._old = times, codes
+            times, codes = self._young = array("q"), array("q")
+        times.append(at_ns)
+        codes.append(slot << 3 | kind)
+
+    def since(self, t0_ns: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (time, kind, slot) of what happened at or after `t0_ns`, in order."""
+        for times, codes in (self._old, self._young):
+            for at_ns, code in zip(times, codes, strict=True):
+                if at_ns >= t0_ns:
+                    yield at_ns, code & 7, code >> 3
+
+
 class Outages:
     """All mass disconnects that are followed at present, over one table of slots."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._followed: list[Outage] = []
+        self._recent = _Recent()
 
     def follow(self, event_id: str, t0_ns: int) -> Outage:
-        """Follow a mass disconnect that began at `t0_ns`, now or earlier.
+        """Follow a mass disconnect that began at `t0_ns`, now or up to `REMEMBERED_NS` earlier.
 
-        P is who was subscribed just before t0; what happened since then is made up for from the slots' own times.
+        P is who was subscribed just before t0: a session lost at t0 itself belongs to it.
         """
         table = self._slots
+        happened = list(self._recent.since(t0_ns))
+        was_live: dict[int, bool] = {}
+        for at_ns, kind, slot in happened:
+            if kind == _LOST or (kind == _SUBSCRIBED and at_ns > t0_ns):
+                was_live.setdefault(slot, kind == _LOST)
         outage = Outage(event_id, t0_ns, len(table))
         for slot, state in enumerate(table.state):
-            dropped_ns = table.dropped[slot]
-            if dropped_ns > t0_ns and table.lost_since[slot] <= t0_ns:
+            if was_live.get(slot, state == LIVE and table.live_since[slot] <= t0_ns):
                 outage.enter(slot)
-                outage.dropped(slot, dropped_ns, was_subscribed=True)
-                if state >= JOINING:
-                    outage.connected(slot, table.connected[slot])
-                if state == LIVE and not table.awaits_canary[slot]:
-                    outage.recovered(slot, table.back[slot])
-            elif state == LIVE and table.live_since[slot] <= t0_ns:
-                outage.enter(slot)
+        for at_ns, kind, slot in happened:
+            self._tell(outage, at_ns, kind, slot)
         self._followed.append(outage)
         return outage
 
@@ -107,21 +141,37 @@ class Outages:
             outage.grow(slots)
 
     def attempted(self, at_ns: int) -> None:
-        """See `Outage.attempted`."""
-        for outage in self._followed:
-            outage.attempted(at_ns)
-
-    def dropped(self, slot: int, at_ns: int, *, was_subscribed: bool) -> None:
-        """See `Outage.dropped`."""
-        for outage in self._followed:
-            outage.dropped(slot, at_ns, was_subscribed=was_subscribed)
+        """A connect attempt began."""
+        self._enter(at_ns, _ATTEMPTED, 0)
 
     def connected(self, slot: int, at_ns: int) -> None:
-        """See `Outage.connected`."""
-        for outage in self._followed:
-            outage.connected(slot, at_ns)
+        """The slot holds a transport."""
+        self._enter(at_ns, _CONNECTED, slot)
+
+    def subscribed(self, slot: int, at_ns: int) -> None:
+        """The slot is live: all its subscriptions are acknowledged."""
+        self._enter(at_ns, _SUBSCRIBED, slot)
 
     def recovered(self, slot: int, at_ns: int) -> None:
-        """See `Outage.recovered`."""
+        """The slot is live, and a canary message has reached it."""
+        self._enter(at_ns, _RECOVERED, slot)
+
+    def dropped(self, slot: int, at_ns: int, *, was_subscribed: bool) -> None:
+        """The slot lost its transport."""
+        self._enter(at_ns, _LOST if was_subscribed else _FAILED, slot)
+
+    def _enter(self, at_ns: int, kind: int, slot: int) -> None:
+        self._recent.add(at_ns, kind, slot)
         for outage in self._followed:
+            self._tell(outage, at_ns, kind, slot)
+
+    @staticmethod
+    def _tell(outage: Outage, at_ns: int, kind: int, slot: int) -> None:
+        if kind == _ATTEMPTED:
+            outage.attempted(at_ns)
+        elif kind == _CONNECTED:
+            outage.connected(slot, at_ns)
+        elif kind == _RECOVERED:
             outage.recovered(slot, at_ns)
+        elif kind != _SUBSCRIBED:
+            outage.dropped(slot, at_ns, was_subscribed=kind == _LOST)

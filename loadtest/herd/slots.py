@@ -17,22 +17,18 @@ class Slots:
 
     Attributes:
         index: client number in the population. attempt: failed attempts since the last session.
-        pending: subscriptions not yet acknowledged. awaits_canary: live, but no message received yet.
+        pending: subscriptions not yet acknowledged. awaits_canary: no message received yet in this session,
+        though one is due.
         planned: when the next attempt is due. begun: when the attempt (later: the subscribing) began.
-        connected: when the transport stood. live_since: when the session was whole; lost_since: the same of the
-        session before. dropped: when a live session was last lost. back: when the first message after it came.
+        live_since: when the session was last whole.
     """
 
     __slots__ = (
         "attempt",
         "awaits_canary",
-        "back",
         "begun",
-        "connected",
-        "dropped",
         "index",
         "live_since",
-        "lost_since",
         "pending",
         "planned",
         "population",
@@ -47,11 +43,7 @@ class Slots:
         self.index = array("q")
         self.planned = array("q")
         self.begun = array("q")
-        self.connected = array("q")
         self.live_since = array("q")
-        self.lost_since = array("q")
-        self.dropped = array("q")
-        self.back = array("q")
         self.population = [0] * (LIVE + 1)
 
     def __len__(self) -> int:
@@ -65,9 +57,7 @@ class Slots:
         for flags in (self.state, self.pending, self.awaits_canary):
             flags.extend(bytes(more))
         self.attempt.extend([0] * more)
-        for times in (self.planned, self.begun, self.connected, self.live_since):
-            times.extend([0] * more)
-        for times in (self.lost_since, self.dropped, self.back):
+        for times in (self.planned, self.begun, self.live_since):
             times.extend([0] * more)
         self.population[IDLE] += more
         return range(first, first + more)

@@ -25,6 +25,7 @@ import greenlet
 import psutil
 from locust import runners
 from locust.env import Environment
+from locust.runners import MasterRunner
 
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.faults.fault import Control
@@ -40,9 +41,11 @@ from loadtest.profile.model import Profile
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
-from loadtest.users.conductor import Conductor, Observer, Surroundings
+from loadtest.users.conductor import Conductor, Surroundings
 from loadtest.users.dispatcher import PinnedDispatcher
+from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.profile_users import Population, Publisher
+from loadtest.users.recorder import Observer, Recorder
 from loadtest.users.worker import HEARTBEAT_LIVENESS
 
 LOOPBACK = "127.0.0.1"
@@ -90,6 +93,7 @@ class _Session:
         self._options = options
         self._main = greenlet.getcurrent()
         self._conductor: Conductor | None = None
+        self._recorder: Recorder | None = None
         self._children = Children()
         self._stack: ReferenceStack | None = None
         self._crew: Crew | None = None
@@ -127,11 +131,12 @@ class _Session:
                 stack_death=self._stack_death,
                 control=control,
                 memory_before=memory_before,
-                facts={"tags": dict(self._options.tags)} if self._options.tags else {},
             )
             assert self._environment is not None
-            observer = observe(folder)
-            conductor = Conductor(self._environment, self._profile, folder, observer, faults, parsed, surroundings)
+            facts = {"tags": dict(self._options.tags)}
+            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
+            self._recorder = recorder
+            conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)
             refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor)]
             if refusals:
                 raise UsageError("; ".join(refusals))
@@ -222,8 +227,8 @@ class _Session:
         return port
 
     def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
-        assert self._conductor is not None
-        return PinnedDispatcher(worker_nodes, user_classes, self._conductor.bridge.role_of)
+        assert self._recorder is not None
+        return PinnedDispatcher(worker_nodes, user_classes, self._recorder.bridge.role_of)
 
     @staticmethod
     def _log_to(path: Path) -> None:

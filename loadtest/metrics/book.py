@@ -7,7 +7,12 @@ right channel, right epoch, next in order, eligible. Everything else takes the l
 
 from __future__ import annotations
 
-from loadtest.metrics.histogram import Histogram
+from bisect import bisect_left, bisect_right
+
+from loadtest.metrics.histogram import Histogram, bucket, width
+
+DENSE = 4
+"""From this many receipts per bucket on, looking for the buckets' ends beats looking at every receipt."""
 
 
 class Book:
@@ -15,9 +20,12 @@ class Book:
 
     Attributes:
         sched_ns: scheduled time of publish (METRICS.md: s_m). late_ns: actual send - scheduled.
-        times: receive times of first copies to eligible subscriptions, not yet folded into `latencies`.
-        delivered: first copies folded so far. replayed: of these, how many came after a drop (session recovery).
+        times: receive times of first copies to eligible subscriptions, ascending, not yet folded into `latencies`.
+        delivered: copies folded so far that came in time. overdue: those that took the fast path after the deadline.
+        replayed, reordered: of the delivered, how many came after a drop, or below the highest number seen.
+        noted: other copies by kind (duplicated, late ...), counted when the book closes.
         announced: the publisher itself has told of this message; until then its marker may be an imitation.
+        void: closed because nobody announced it, or because it was an imitation.
     """
 
     __slots__ = (
@@ -29,11 +37,15 @@ class Book:
         "group",
         "late_ns",
         "latencies",
+        "noted",
+        "overdue",
         "prev",
+        "reordered",
         "replayed",
         "sched_ns",
         "seq",
         "times",
+        "void",
     )
 
     def __init__(self, channel: int, group: int, epoch: int, seq: int, sched_ns: int, late_ns: int) -> None:
@@ -47,24 +59,73 @@ class Book:
         self.times: list[int] = []
         self.latencies = Histogram()
         self.delivered = 0
+        self.overdue = 0
         self.replayed = 0
+        self.reordered = 0
+        self.noted: dict[str, int] = {}
         self.announced = False
         self.closed = False
+        self.void = False
 
     def __repr__(self) -> str:
         return f"Book(channel={self.channel}, epoch={self.epoch}, seq={self.seq}, delivered={self.delivered})"
 
-    def fold(self) -> Histogram | None:
-        """Turn the receive times gathered since the last call into latencies; return just those, or None."""
-        if not self.times:
-            return None
-        fresh = Histogram()
-        scheduled = self.sched_ns
-        fresh.record_many([received - scheduled for received in self.times])
-        self.delivered += len(self.times)
+    def note(self, kind: str, copies: int = 1) -> None:
+        """Count copies that are no delivery."""
+        if copies:
+            self.noted[kind] = self.noted.get(kind, 0) + copies
+
+    def fold(self, deadline_ns: int, corrected: Histogram, uncorrected: Histogram) -> None:
+        """Turn the receive times gathered since the last call into latencies, of this book and of the two given.
+
+        What came later than the deadline is late, not delivered.
+        """
+        times = self.times
+        if not times:
+            return
         self.times = []
-        self.latencies.add(fresh)
-        return fresh
+        last_ns = self.sched_ns + deadline_ns
+        if times[-1] > last_ns:
+            in_time = bisect_right(times, last_ns)
+            self.overdue += len(times) - in_time
+            self.note("late", len(times) - in_time)
+            del times[in_time:]
+            if not times:
+                return
+        fresh = latencies_of(times, self.sched_ns)
+        corrected.add(fresh)
+        uncorrected.add(latencies_of(times, self.sched_ns + self.late_ns) if self.late_ns else fresh)
+        if self.delivered:
+            self.latencies.add(fresh)
+        else:
+            self.latencies = fresh
+        self.delivered += len(times)
+
+
+def latencies_of(times_ns: list[int], zero_ns: int) -> Histogram:
+    """Return the histogram of `time - zero_ns` over ascending, non-empty `times_ns`: as if each had been recorded.
+
+    Cost: 0.25 us per time; if they are dense (see DENSE), 0.6 us per bucket.
+    """
+    histogram = Histogram()
+    lowest, highest = times_ns[0] - zero_ns, times_ns[-1] - zero_ns
+    if lowest < 0 or _buckets_between(lowest, highest) * DENSE > len(times_ns):
+        histogram.record_many([time - zero_ns for time in times_ns])
+        return histogram
+    counts, at, end = histogram.counts, 0, len(times_ns)
+    while at < end:
+        edge = bucket(times_ns[at] - zero_ns)
+        after = bisect_left(times_ns, zero_ns + edge + width(edge), at + 1)
+        counts[edge] = after - at
+        at = after
+    histogram.count, histogram.min_ns, histogram.max_ns = end, lowest, highest
+    return histogram
+
+
+def _buckets_between(lowest_ns: int, highest_ns: int) -> int:
+    """Return about how many buckets lie between two values: those of the lower one's width, 1024 per doubling at most."""
+    doublings = highest_ns.bit_length() - max(lowest_ns.bit_length(), 1)
+    return min((highest_ns - lowest_ns) // width(lowest_ns), 1024 * (doublings + 1)) + 1
 
 
 class _Cut(Book):
@@ -80,17 +141,19 @@ CUT: Book = _Cut()
 class Stream:
     """The open books of one (channel, epoch), linked in order of their sequence numbers.
 
-    `floor`: every sequence number at or below it is closed. `tail`: the last closed book, kept to link its successor.
+    `floor`: every sequence number at or below it is closed; above it, some may be, for books close by their time.
+    `tail`: the highest closed book, kept to link its successor.
     `top`: the highest sequence number announced by the publisher, -1 before the first.
     """
 
-    __slots__ = ("books", "floor", "tail", "top")
+    __slots__ = ("_closed", "books", "floor", "tail", "top")
 
     def __init__(self) -> None:
         self.books: dict[int, Book] = {}
         self.floor = -1
         self.top = -1
         self.tail: Book | None = None
+        self._closed: set[int] = set()
 
     def add(self, book: Book) -> None:
         """Enter `book` and link it to its neighbours."""
@@ -99,21 +162,45 @@ class Stream:
             before = self.tail
         book.prev = before or CUT
         after = self.books.get(book.seq + 1)
-        if after is not None and after.prev is CUT and not after.closed:
+        if after is not None and after.prev is CUT:
             after.prev = book
         self.books[book.seq] = book
 
     def find(self, seq: int) -> Book | None:
-        """Return the book `seq`, open or the last closed one."""
+        """Return the book `seq`, open or the highest closed one."""
         if self.tail is not None and self.tail.seq == seq:
             return self.tail
         return self.books.get(seq)
+
+    def is_old(self, seq: int) -> bool:
+        """Whether `seq` is closed, or was passed over: its successors are closed."""
+        return seq <= self.floor or seq in self._closed
 
     def close(self, book: Book) -> None:
         """Take `book` out of the open ones; its link to the past is cut so that memory stays bounded."""
         book.closed = True
         book.prev = CUT
-        self.books.pop(book.seq, None)
-        if book.seq > self.floor:
-            self.floor = book.seq
+        del self.books[book.seq]
+        self._closed.add(book.seq)
+        if self.tail is None or book.seq > self.tail.seq:
             self.tail = book
+
+    def discard(self, book: Book) -> None:
+        """Take out a book that was none: its number is still to come."""
+        book.closed = book.void = True
+        book.prev = CUT
+        del self.books[book.seq]
+        after = self.books.get(book.seq + 1)
+        if after is not None and after.prev is book:
+            after.prev = CUT
+
+    def settle(self) -> None:
+        """Raise the floor as far as no open book is below it; call when books were closed."""
+        if not self._closed:
+            return
+        floor = max(self._closed)
+        if self.books:
+            floor = min(floor, min(self.books) - 1)
+        if floor > self.floor:
+            self.floor = floor
+            self._closed = {seq for seq in self._closed if seq > floor}

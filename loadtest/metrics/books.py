@@ -15,7 +15,8 @@ from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.histogram import Histogram
-from loadtest.metrics.ledger import CLASSES, GRACE_NS
+from loadtest.metrics.delivery import CLASSES
+from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import HERD_HISTOGRAMS, Second, WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
@@ -111,13 +112,13 @@ class Books:
         self.cpu_max_percent = 0.0
         self.gc_max_ms = 0.0
         self.errors = 0
-        self._interval = _Sums()
+        self.interval = _Sums()
         self._seconds: dict[int, Second] = {}
         self._service = service
         self._settle_s = -(-(deadline_ns + GRACE_NS) // NS_PER_S) + REPORT_LAG_S
         self._first_second = zero_ns // NS_PER_S
         self._next_second = 0
-        self._publishing: list[tuple[int, int]] = []
+        self._publishing: list[list[int]] = []
         self._lost_by_second: dict[int, int] = {}
 
     # --- from the workers --------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ class Books:
         self.cpu_max_percent = max(self.cpu_max_percent, report.cpu_percent)
         self.gc_max_ms = max(self.gc_max_ms, report.gc_max_ms)
         self.errors += report.errors
-        self._interval.add(report)
+        self.interval.add(report)
         self.total.add(report)
         self.uncorrected.add(report.uncorrected)
         for key, second in report.seconds.items():
@@ -183,9 +184,14 @@ class Books:
         event = self.events[name] = Event(name, kind, t0_ns, RecoveryCurve(t0_ns), announced)
         return event
 
-    def publishing(self, from_ns: int, until_ns: int) -> None:
-        """Say when publishes were due (for T_svc: a silent second without any is no evidence)."""
-        self._publishing.append((from_ns, until_ns))
+    def publishing_from(self, at_ns: int) -> None:
+        """Say that publishes are due from `at_ns` on (for T_svc: a second without any due is no evidence)."""
+        self._publishing.append([at_ns, 1 << 62])
+
+    def publishing_until(self, at_ns: int) -> None:
+        """Say that no publish is due from `at_ns` on."""
+        if self._publishing:
+            self._publishing[-1][1] = min(self._publishing[-1][1], at_ns)
 
     def connections(self) -> Counter[str]:
         """Return how many connections are in each state, over all workers."""
@@ -201,10 +207,10 @@ class Books:
 
     def unexplained_drop_ns(self) -> int | None:
         """Return when a mass disconnect began that no open event explains, judged on the interval so far; else None."""
-        dropped = self._interval.counts["drops"]
-        if dropped <= max(1.0, MASS_SHARE * self.target) or not self._interval.first_drop_ns:
+        dropped = self.interval.counts["drops"]
+        if dropped <= max(1.0, MASS_SHARE * self.target) or not self.interval.first_drop_ns:
             return None
-        first_ns = self._interval.first_drop_ns
+        first_ns = self.interval.first_drop_ns
         if any(not event.closed and event.t0_ns <= first_ns for event in self.events.values()):
             return None
         return first_ns - 1
@@ -223,7 +229,7 @@ class Books:
 
     def line(self, now_ns: int, phase: str) -> dict[str, Any]:
         """Close the interval and return its line (the keys of intervals.jsonl)."""
-        interval, self._interval = self._interval, _Sums()
+        interval, self.interval = self.interval, _Sums()
         states = self.connections()
         self.peak = max(self.peak, states["subscribed"])
         self._settle(now_ns)

@@ -7,28 +7,32 @@
 
 Laws
  1. Eligible for m: subscription acknowledged at or before s_m and not lost at s_m (METRICS.md, E_m).
- 2. A message is lost at its deadline, not before; a copy that comes later is `late`, never a delivery.
+ 2. A message is lost at its deadline, not before; a copy received later is `late`, never a delivery. When the books
+    are closed makes no difference to what is in them.
  3. Expected comes from the membership's step function, lost from asking every subscription: two ways, one answer.
- 4. A marker whose message no publisher announced is foreign; its deliveries and latencies are thrown away.
- 5. Memory is bounded by the deadline: books close, streams cut their links, history is pruned.
+ 4. A marker whose message no publisher announced is foreign; of its copies nothing else is counted. Of two markers
+    with one number the first is believed until the announcement says which is true.
+ 5. Memory is bounded by the deadline: books close, streams cut their links, history is pruned. What stays is one
+    small stream per channel and publisher.
 
-A *subscription* is one (client, channel) pair, numbered densely by the caller. The state of one:
+A *subscription* is one (client, channel) pair, numbered densely by the caller. The state of one, per epoch:
     held[s] = book     has every eligible message of the stream up to that book: the fast path
-    track[s]           has a gap: the last sequence number and the missing ones
+    apart[s][epoch]    its progress in every other epoch, and where it has a gap
     neither            nothing received yet since it subscribed
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
-from itertools import chain
+from collections import Counter
 from typing import Any, NamedTuple
 
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.book import Book, Stream
-from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.delivery import CLASSES, Delivery
+from loadtest.metrics.history import History, Past
 from loadtest.metrics.membership import Membership
+from loadtest.metrics.progress import Progress
 
 NOT_SUBSCRIBED = 0
 GRACE_NS = 2 * NS_PER_S
@@ -37,7 +41,8 @@ GRACE_NS = 2 * NS_PER_S
 MOST_AHEAD = 10_000
 """How far a received sequence number may be ahead of the last announced one."""
 
-CLASSES = ("throughout", "recovered", "gone")
+MOST_UNANNOUNCED = 50_000
+"""How many books may wait for their announcement: bounds what a hostile target can open."""
 
 
 class Announced(NamedTuple):
@@ -48,32 +53,6 @@ class Announced(NamedTuple):
     seq: int
     sched_ns: int
     late_ns: int
-
-
-class _Track:
-    """A subscription with a gap: highest sequence number received, and those missing below it."""
-
-    __slots__ = ("epoch", "last", "missing")
-
-    def __init__(self, epoch: int, last: int, missing: set[int]) -> None:
-        self.epoch = epoch
-        self.last = last
-        self.missing = missing
-
-
-class _Past(NamedTuple):
-    """What a subscription had when it was lost (or when its stream's epoch changed)."""
-
-    until_ns: int
-    subscription: int
-    since_ns: int
-    epoch: int
-    last: int
-    missing: frozenset[int]
-    dropped: bool
-
-    def has(self, book: Book) -> bool:
-        return self.epoch == book.epoch and self.last >= book.seq and book.seq not in self.missing
 
 
 class Ledger:
@@ -95,22 +74,15 @@ class Ledger:
         self._members: dict[int, list[int]] = {}
         self._membership: dict[int, Membership] = {}
         self._streams: dict[tuple[int, int], Stream] = {}
-        self._open: deque[Book] = deque()
-        self._track: dict[int, _Track] = {}
-        self._past: dict[int, dict[int, list[_Past]]] = {}
-        self._past_order: deque[tuple[int, int, int]] = deque()
-        self._replayed: set[tuple[int, Book]] = set()
-        self._settle()
+        self._open: list[Book] = []
+        self._unannounced = 0
+        self._apart: dict[int, dict[int, Progress]] = {}
+        self._history = History()
+        self._delivery = Delivery()
+        self._settled_ns = -1
+        """Messages scheduled up to here are over, announced or not."""
 
-    def _settle(self) -> None:
-        """Start a new interval's account."""
-        self._counts: Counter[str] = Counter()
-        self._fanout = Histogram()
-        self._uncorrected = Histogram()
-        self._seconds: dict[int, tuple[list[int], Histogram]] = {}
-        self._traces: list[list[Any]] = []
-
-    # --- subscriptions -----------------------------------------------------------------------------------------------
+    # --- subscriptions -----------------------------------------------------------------------------------------
 
     def grow(self, subscriptions: int) -> None:
         """Make room for subscriptions numbered below `subscriptions`."""
@@ -129,296 +101,260 @@ class Ledger:
 
     def subscribed(self, subscription: int, at_ns: int) -> None:
         """Count `subscription` as eligible from `at_ns` on."""
-        if self.since[subscription] != NOT_SUBSCRIBED:
-            return
-        self.since[subscription] = self._membership[self._channel_of[subscription]].change(at_ns, +1)
+        if self.since[subscription] == NOT_SUBSCRIBED:
+            self.since[subscription] = self._membership[self._channel_of[subscription]].change(at_ns, +1)
 
     def dropped(self, subscription: int, at_ns: int) -> None:
         """Count `subscription` as lost at `at_ns`; what it had is remembered until the open books close."""
-        since = self.since[subscription]
-        if since == NOT_SUBSCRIBED:
+        since_ns = self.since[subscription]
+        if since_ns == NOT_SUBSCRIBED:
             return
-        until_ns = self._membership[self._channel_of[subscription]].change(at_ns, -1)
-        self._remember(subscription, until_ns, dropped=True)
+        channel = self._channel_of[subscription]
+        until_ns = self._membership[channel].change(at_ns, -1)
+        progress = self._apart.pop(subscription, {})
+        held = self.held[subscription]
+        if held is not None:
+            progress[held.epoch] = Progress(held.seq, 0)
+        self._history.remember(Past(channel, subscription, since_ns, until_ns, progress))
+        self.held[subscription] = None
         self.since[subscription] = NOT_SUBSCRIBED
 
-    def _remember(self, subscription: int, at_ns: int, *, dropped: bool) -> None:
-        held, track = self.held[subscription], self._track.pop(subscription, None)
-        epoch, last, missing = -1, -1, frozenset[int]()
-        if held is not None:
-            epoch, last = held.epoch, held.seq
-        elif track is not None:
-            epoch, last, missing = track.epoch, track.last, frozenset(track.missing)
-        channel = self._channel_of[subscription]
-        past = _Past(at_ns, subscription, self.since[subscription], epoch, last, missing, dropped)
-        self._past.setdefault(channel, {}).setdefault(subscription, []).append(past)
-        self._past_order.append((at_ns, channel, subscription))
-        self.held[subscription] = None
-
-    # --- messages ----------------------------------------------------------------------------------------------------
+    # --- messages ----------------------------------------------------------------------------------------------
 
     def book(self, channel: int, epoch: int, seq: int, sched_ns: int, late_ns: int, now_ns: int) -> Book | None:
-        """Return the book of a received marker, opening it if new; None (counted as foreign) if it cannot be ours."""
-        found = self._find(channel, epoch, seq)
+        """Return the book of a received marker, opening it if new; None (counted as late or foreign) if it has none."""
+        stream = self._streams.get((channel, epoch))
+        found = None if stream is None else stream.find(seq)
         if found is not None:
-            if found.sched_ns == sched_ns:
+            if (found.sched_ns, found.late_ns) == (sched_ns, late_ns):
                 return found
-        elif self._is_old(channel, epoch, seq):
-            self._counts["late"] += 1
+        elif stream is not None and stream.is_old(seq):
+            self._delivery.counts["late"] += 1
             return None
         elif (
             0 <= channel < len(self._group)
-            and now_ns - self._deadline_ns - GRACE_NS <= sched_ns <= now_ns + NS_PER_S
+            and now_ns - self._deadline_ns - GRACE_NS < sched_ns <= now_ns + NS_PER_S
             and 0 <= late_ns <= self._deadline_ns + GRACE_NS
-            and self._is_near(channel, epoch, seq)
+            and 0 <= seq < (-1 if stream is None else stream.top) + MOST_AHEAD
+            and self._unannounced < MOST_UNANNOUNCED
         ):
-            return self._enter(channel, epoch, seq, sched_ns, late_ns)
-        self._counts["foreign"] += 1
+            return self._enter(Announced(channel, epoch, seq, sched_ns, late_ns))
+        self._delivery.counts["foreign"] += 1
         return None
 
-    def _is_near(self, channel: int, epoch: int, seq: int) -> bool:
-        """Whether a marker that came before its announcement is plausible; bounds what a hostile target can open."""
-        stream = self._streams.get((channel, epoch))
+    def _enter(self, message: Announced) -> Book:
+        stream = self._streams.get(message[:2])
         if stream is None:
-            return 0 <= seq < MOST_AHEAD and len(self._streams) < 4 * len(self._group) + 64
-        return seq < stream.top + MOST_AHEAD
-
-    def _is_old(self, channel: int, epoch: int, seq: int) -> bool:
-        stream = self._streams.get((channel, epoch))
-        return stream is not None and seq <= stream.floor
-
-    def _stream(self, channel: int, epoch: int) -> Stream:
-        stream = self._streams.get((channel, epoch))
-        if stream is None:
-            stream = self._streams[channel, epoch] = Stream()
-        return stream
-
-    def _find(self, channel: int, epoch: int, seq: int) -> Book | None:
-        stream = self._streams.get((channel, epoch))
-        return None if stream is None else stream.find(seq)
-
-    def _enter(self, channel: int, epoch: int, seq: int, sched_ns: int, late_ns: int) -> Book:
-        book = Book(channel, self._group[channel], epoch, seq, sched_ns, late_ns)
-        self._stream(channel, epoch).add(book)
+            stream = self._streams[message[:2]] = Stream()
+        book = Book(message.channel, self._group[message.channel], *message[1:])
+        stream.add(book)
         self._open.append(book)
+        self._unannounced += 1
         return book
 
     def announce(self, message: Announced) -> None:
         """Enter a message its publisher has sent: from now on it is expected by all who are eligible."""
-        book = self._find(message.channel, message.epoch, message.seq)
+        stream = self._streams.get(message[:2])
+        book = None if stream is None else stream.find(message.seq)
+        if stream is not None and book is not None and (book.sched_ns, book.late_ns) != message[3:]:
+            if book.announced:
+                self._delivery.counts["announced_twice"] += 1
+                return
+            self._void(book, stream)  # an imitation came first
+            book = None
         if book is None:
-            if not 0 <= message.channel < len(self._group) or self._is_old(*message[:3]):
-                self._counts["announced_late"] += 1
+            too_late = message.sched_ns <= self._settled_ns or (stream is not None and stream.is_old(message.seq))
+            if too_late or not 0 <= message.channel < len(self._group):
+                self._delivery.counts["announced_late"] += 1
                 return
-            book = self._enter(*message)
-        elif (book.sched_ns, book.late_ns) != (message.sched_ns, message.late_ns):
-            if book.announced or book.closed:
-                self._counts["announced_twice"] += 1
-                return
-            # An imitation came first, with other times: its receipts are not ours.
-            self._counts["foreign"] += len(book.times)
-            book.sched_ns, book.late_ns, book.times = message.sched_ns, message.late_ns, []
-        book.announced = True
-        stream = self._stream(book.channel, book.epoch)
-        stream.top = max(stream.top, book.seq)
+            book = self._enter(message)
+        if not book.announced:
+            book.announced = True
+            self._unannounced -= 1
+            stream = self._streams[message[:2]]
+            stream.top = max(stream.top, message.seq)
 
     def received(self, subscription: int, book: Book, now_ns: int) -> bool:
         """Enter a copy that the fast path (`held[s] is book.prev`) did not take.
 
         Returns:
-            True when the subscription was eligible and this was its first copy.
+            True when the subscription was eligible, and this was its first copy and in time.
         """
-        if self._channel_of[subscription] != book.channel or self.since[subscription] == NOT_SUBSCRIBED:
-            self._counts["misrouted" if self._channel_of[subscription] != book.channel else "early"] += 1
-            return False
-        if book.sched_ns < self.since[subscription]:
-            return self._before_subscribing(subscription, book, now_ns)
-        fresh = self._advance(subscription, book, now_ns)
-        if not fresh:
-            self._counts["duplicated"] += 1
-        elif book.closed:
-            self._counts["late"] += 1
+        since_ns = self.since[subscription]
+        if self._channel_of[subscription] != book.channel:
+            self._note(book, "misrouted")
+        elif book.closed or now_ns > book.sched_ns + self._deadline_ns:
+            self._note(book, "late")
+        elif since_ns == NOT_SUBSCRIBED or book.sched_ns < since_ns:
+            return self._replay(subscription, book, now_ns)
+        elif not self._advance(subscription, book):
+            self._note(book, "duplicated")
         else:
             book.times.append(now_ns)
             return True
         return False
 
-    def _before_subscribing(self, subscription: int, book: Book, now_ns: int) -> bool:
-        """A copy of a message older than the subscription: a replay of what an earlier one missed, or an extra."""
-        for past in self._past.get(book.channel, {}).get(subscription, ()):
-            if past.since_ns <= book.sched_ns < past.until_ns and past.dropped:
-                if past.has(book) or (subscription, book) in self._replayed:
-                    self._counts["duplicated"] += 1
-                    return False
-                if book.closed:
-                    self._counts["late"] += 1
-                    return False
-                self._replayed.add((subscription, book))
-                book.replayed += 1
-                book.times.append(now_ns)
-                return True
-        self._counts["extra"] += 1
-        return False
-
-    def _advance(self, subscription: int, book: Book, now_ns: int) -> bool:
-        """Move the subscription's state over `book`; return False when it had it already."""
-        held, track = self.held[subscription], self._track.get(subscription)
-        epoch = held.epoch if held is not None else track.epoch if track is not None else None
-        stream = self._stream(book.channel, book.epoch)
-        if epoch is not None and epoch != book.epoch:
-            self._remember(subscription, now_ns, dropped=False)
-            held = track = None
-        if held is not None:
-            if book.seq <= held.seq:
-                return False
-            track = _Track(book.epoch, held.seq, set())
-        elif track is None:
-            track = _Track(book.epoch, stream.floor, set())
-            self._skip(track, stream, book.seq, self.since[subscription])
-            track.last = book.seq
-            self._keep(subscription, track, stream)
-            return True
-        if book.seq > track.last:
-            track.missing.update(range(max(track.last, stream.floor) + 1, book.seq))
-            track.last = book.seq
-        elif book.seq in track.missing:
-            track.missing.discard(book.seq)
-            self._counts["reordered"] += 1
-        elif book.seq <= stream.floor:
-            return True  # closed as lost before it came; `received` counts it as late
+    def _note(self, book: Book, kind: str) -> None:
+        """Count a copy that is no delivery: with its book, or at once if that is closed."""
+        if book.closed:
+            self._delivery.counts["foreign" if book.void else kind] += 1
         else:
+            book.note(kind)
+
+    def _replay(self, subscription: int, book: Book, now_ns: int) -> bool:
+        """Enter a copy of a message older than the subscription: owed to an earlier one, or to nobody."""
+        past = self._history.owed(subscription, book)
+        if past is None:
+            self._note(book, "early" if self.since[subscription] == NOT_SUBSCRIBED else "extra")
             return False
-        self._keep(subscription, track, stream)
+        if past.has(book):
+            self._note(book, "duplicated")
+            return False
+        floor = self._streams[book.channel, book.epoch].floor
+        past.progress[book.epoch] = past.progress.get(book.epoch, Progress(floor, 0)).plus(book.seq)
+        book.replayed += 1
+        book.times.append(now_ns)
         return True
 
-    @staticmethod
-    def _skip(track: _Track, stream: Stream, seq: int, since_ns: int) -> None:
-        """Note as missing what an eligible subscription should have had before its first message `seq`."""
-        for earlier in range(stream.floor + 1, seq):
-            known = stream.books.get(earlier)
-            if known is None or known.sched_ns >= since_ns:
-                track.missing.add(earlier)
+    # --- the progress of a subscription ------------------------------------------------------------------------
 
-    def _keep(self, subscription: int, track: _Track, stream: Stream) -> None:
-        """Store the state in its cheapest form."""
-        if track.missing:
-            track.missing = {seq for seq in track.missing if seq > stream.floor}
-        last = None if track.missing else stream.find(track.last)
-        self.held[subscription] = last
-        if last is None:
-            self._track[subscription] = track
+    def _progress(self, subscription: int, epoch: int) -> Progress | None:
+        held = self.held[subscription]
+        if held is not None and held.epoch == epoch:
+            return Progress(held.seq, 0)
+        apart = self._apart.get(subscription)
+        return None if apart is None else apart.get(epoch)
+
+    def _advance(self, subscription: int, book: Book) -> bool:
+        """Move the subscription's progress over `book`; return False when it had it already."""
+        stream = self._streams[book.channel, book.epoch]
+        progress = (self._progress(subscription, book.epoch) or Progress(stream.floor, 0)).raised(stream.floor)
+        if progress.has(book.seq):
+            return False
+        if book.seq < progress.top:
+            book.reordered += 1
+        progress = progress.plus(book.seq)
+        since_ns = self.since[subscription]
+        while (after := stream.books.get(progress.base + 1)) is not None and after.sched_ns < since_ns:
+            progress = progress.plus(after.seq)  # never due to this subscription
+        self._keep(subscription, book.epoch, progress, stream)
+        return True
+
+    def _keep(self, subscription: int, epoch: int, progress: Progress, stream: Stream) -> None:
+        """Store a progress: as the held book if that says it all, else apart."""
+        held = self.held[subscription]
+        apart = self._apart.get(subscription, {})
+        book = None if progress.above else stream.find(progress.base)
+        if book is None:
+            apart[epoch] = progress
+            if held is not None and held.epoch == epoch:
+                self.held[subscription] = None
         else:
-            self._track.pop(subscription, None)
+            apart.pop(epoch, None)
+            if held is not None and held.epoch != epoch:
+                apart[held.epoch] = Progress(held.seq, 0)
+            self.held[subscription] = book
+        if apart:
+            self._apart[subscription] = apart
+        else:
+            self._apart.pop(subscription, None)
 
-    # --- closing -----------------------------------------------------------------------------------------------------
+    # --- closing -----------------------------------------------------------------------------------------------
 
     def close(self, now_ns: int) -> None:
         """Fold what was received into the interval, and close every book whose deadline (and grace) has passed."""
+        horizon_ns = now_ns - self._deadline_ns
+        still_open: list[Book] = []
+        touched: set[tuple[int, int]] = set()
         for book in self._open:
             if book.announced:
-                fresh = book.fold()
-                if fresh is not None:
-                    self._fanout.add(fresh)
-        keep: deque[Book] = deque()
-        horizon = now_ns - self._deadline_ns
-        for book in self._open:
-            if book.sched_ns <= horizon and (book.announced or book.sched_ns <= horizon - GRACE_NS):
-                self._close(book)
-            else:
-                keep.append(book)
-        self._open = keep
-        self._prune(horizon - 2 * GRACE_NS)
+                self._delivery.fold(book, self._deadline_ns)
+                if book.sched_ns < horizon_ns:
+                    touched.add((book.channel, book.epoch))
+                    self._close(book)
+                    continue
+            elif book.closed:
+                continue
+            elif book.sched_ns <= horizon_ns - GRACE_NS:
+                self._void(book, self._streams[book.channel, book.epoch])
+                continue
+            still_open.append(book)
+        self._open = still_open
+        self._settled_ns = max(self._settled_ns, horizon_ns - GRACE_NS)
+        for key in touched:
+            self._streams[key].settle()
+        self._prune(horizon_ns - 2 * GRACE_NS)
 
     def _close(self, book: Book) -> None:
-        stream = self._stream(book.channel, book.epoch)
-        if not book.announced:
-            self._counts["foreign"] += len(book.times)
-            book.times = []
-            stream.close(book)
-            return
         membership = self._membership.get(book.channel)
         expected = membership.at(book.sched_ns) if membership is not None else 0
-        delivered = book.delivered
-        lost = 0
-        if delivered == expected and not book.replayed:
-            self._tally("throughout", expected, delivered)
-        else:
-            lost = self._settle_losses(book, delivered)
-        self._counts["imbalance"] += abs(expected - delivered - lost)
-        self._counts["expected"] += expected
-        self._counts["delivered"] += delivered
-        self._counts["lost"] += lost
-        numbers, latencies = self._seconds.setdefault(book.sched_ns // NS_PER_S, ([0, 0, 0], Histogram()))
-        for index, value in enumerate((expected, delivered, lost)):
-            numbers[index] += value
-        latencies.add(book.latencies)
-        self._uncorrected.add(book.latencies.shifted(-book.late_ns))
-        if book.seq % self._trace_every == 0:
-            self._traces.append([book.channel, book.epoch, book.seq, expected, book.latencies.to_wire()])
-        stream.close(book)
+        eligible, lost = self._count_heads(book, expected)
+        traced = book.seq % self._trace_every == 0
+        self._delivery.close(book, expected, eligible, lost, traced=traced)
+        self._streams[book.channel, book.epoch].close(book)
 
-    def _tally(self, kind: str, expected: int, delivered: int) -> None:
-        self._counts[kind + ".expected"] += expected
-        self._counts[kind + ".delivered"] += delivered
+    def _count_heads(self, book: Book, expected: int) -> tuple[Counter[str], Counter[str]]:
+        """Ask every subscription that was eligible for `book` whether it lacks it; return both numbers by class.
 
-    def _settle_losses(self, book: Book, delivered: int) -> int:
-        """Ask every subscription of the channel whether it has `book`; return how many eligible ones lack it."""
+        Those still subscribed are not asked when as many copies were delivered as expected. Who took an overdue copy
+        by the fast path is not known: such losses go to the first class that has room.
+        """
         eligible: Counter[str] = Counter()
         lost: Counter[str] = Counter()
-        since = self.since
+        for past in self._history.eligible(book):
+            kind = "gone" if self.since[past.subscription] == NOT_SUBSCRIBED else "recovered"
+            eligible[kind] += 1
+            lost[kind] += not past.has(book)
+        if book.delivered == expected:
+            eligible["throughout"] = expected - eligible.total()
+            return eligible, lost
         for subscription in self._members.get(book.channel, ()):
-            if NOT_SUBSCRIBED < since[subscription] <= book.sched_ns:
+            if NOT_SUBSCRIBED < self.since[subscription] <= book.sched_ns:
                 eligible["throughout"] += 1
-                if not self._has(subscription, book):
-                    lost["throughout"] += 1
-        for past in chain.from_iterable(self._past.get(book.channel, {}).values()):
-            if past.dropped and past.since_ns <= book.sched_ns < past.until_ns:
-                kind = "gone" if since[past.subscription] == NOT_SUBSCRIBED else "recovered"
-                eligible[kind] += 1
-                if not past.has(book) and (past.subscription, book) not in self._replayed:
-                    lost[kind] += 1
+                progress = self._progress(subscription, book.epoch)
+                lost["throughout"] += progress is None or not progress.has(book.seq)
+        overdue = book.overdue
         for kind in CLASSES:
-            self._tally(kind, eligible[kind], eligible[kind] - lost[kind])
-        return sum(lost.values())
+            more = min(overdue, eligible[kind] - lost[kind])
+            lost[kind] += more
+            overdue -= more
+        return eligible, lost
 
-    def _has(self, subscription: int, book: Book) -> bool:
-        held, track = self.held[subscription], self._track.get(subscription)
-        if held is not None and held.epoch == book.epoch:
-            return held.seq >= book.seq
-        if track is not None and track.epoch == book.epoch:
-            return track.last >= book.seq and book.seq not in track.missing
-        return any(past.has(book) for past in self._past.get(book.channel, {}).get(subscription, ()))
+    def _void(self, book: Book, stream: Stream) -> None:
+        """Throw away a book that turned out foreign: nobody has that number now."""
+        self._delivery.foreign(book)
+        self._unannounced -= 1
+        stream.discard(book)
+        for subscription in self._members.get(book.channel, ()):
+            progress = self._progress(subscription, book.epoch)
+            if progress is not None and progress.has(book.seq):
+                self._keep(subscription, book.epoch, progress.minus(book.seq), stream)
+        for past in self._history.of_channel(book.channel):
+            had = past.progress.get(book.epoch)
+            if had is not None and had.has(book.seq):
+                past.progress[book.epoch] = had.minus(book.seq)
 
     def _prune(self, before_ns: int) -> None:
-        while self._past_order and self._past_order[0][0] < before_ns:
-            _, channel, subscription = self._past_order.popleft()
-            entries = self._past[channel][subscription]
-            del entries[0]
-            if not entries:
-                del self._past[channel][subscription]
+        self._history.prune(before_ns)
         for key in [key for key, stream in self._streams.items() if stream.top < 0 and not stream.books]:
             del self._streams[key]
-        if self._replayed:
-            self._replayed = {entry for entry in self._replayed if not entry[1].closed}
+        for subscription in list(self._apart):
+            channel = self._channel_of[subscription]
+            for epoch, progress in list(self._apart[subscription].items()):
+                stream = self._streams.get((channel, epoch))
+                if stream is None or progress.top <= stream.floor:
+                    del self._apart[subscription][epoch]  # a new start says the same
+                elif progress.base < stream.floor:
+                    self._apart[subscription][epoch] = progress.raised(stream.floor)
+            if not self._apart[subscription]:
+                del self._apart[subscription]
         for membership in self._membership.values():
             membership.prune(before_ns)
 
     def take(self) -> dict[str, Any]:
-        """Return the interval's account as plain values and start a new one (`Books.merge` reads it).
-
-        Keys: `counts` (see `received`, `_close`), `fanout` (by time of receipt), `uncorrected`, `seconds`
-        ({scheduled second: [expected, delivered, lost, latencies]}), `traces` ([channel, epoch, seq, expected,
-        latencies] of closed messages).
-        """
-        account = {
-            "counts": dict(self._counts),
-            "fanout": self._fanout.to_wire(),
-            "uncorrected": self._uncorrected.to_wire(),
-            "seconds": {second: [*numbers, hist.to_wire()] for second, (numbers, hist) in self._seconds.items()},
-            "traces": self._traces,
-        }
-        self._settle()
-        return account
+        """Return the interval's account as plain values (see `Delivery.to_wire`) and start a new one."""
+        delivery, self._delivery = self._delivery, Delivery()
+        return delivery.to_wire()
 
     @property
     def open_books(self) -> int:

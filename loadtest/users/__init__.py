@@ -1,4 +1,4 @@
 """Locust's side of the harness: users that own herds, and what ties workers to the master.
 
-People import from here: `from loadtest.users import HerdUser, PublisherUser`.
+A locustfile of your own imports from `loadtest.users.api`.
 """

@@ -14,32 +14,49 @@ from weakref import WeakKeyDictionary
 from locust.env import Environment
 
 from loadtest.errors import UsageError
-from loadtest.profile.loader import load_profile
+from loadtest.profile.loader import load_profile, parse_profile
 from loadtest.profile.model import Profile
+from loadtest.profile.toml_writer import dumps
 from loadtest.users.worker_bridge import WorkerBridge
 
 _bridges: WeakKeyDictionary[Environment, WorkerBridge] = WeakKeyDictionary()
-_loaded: dict[tuple[str, str | None], Profile] = {}
+_loaded: dict[tuple[str, str | None, int | None], Profile] = {}
+
+Given = str | Path | Mapping[str, Any] | Profile | None
+"""What a user class may name as its profile: a path, the name of a shipped one, or the content."""
 
 
-def profile_of(environment: Environment, given: str | Path | Mapping[str, Any] | Profile | None) -> Profile:
+def profile_of(environment: Environment, given: Given) -> Profile:
     """Return the profile that applies: the master's, else the user class's, aimed at `--host` when it is given.
 
     Raises:
         UsageError: neither has one. ProfileError: it is wrong.
     """
-    known = bridge_of(environment).profile
-    if known is not None:
-        return known
+    bridge = bridge_of(environment)
+    return bridge.profile or load_for(environment, given, bridge.connections or None)
+
+
+def load_for(environment: Environment, given: Given, connections: int | None = None) -> Profile:
+    """Load the profile of a user class for a plain Locust run: without its faults and thresholds on them.
+
+    Args:
+        connections: size of the population, as Locust's `-u` says; None = as the profile says.
+
+    Raises: as `profile_of`.
+    """
     if given is None:
         raise UsageError('a HerdUser needs a profile: set `profile = "file.toml"` (or a dict) on the class')
     if isinstance(given, Profile):
         return given
+    overrides = [] if connections is None else [f"population.connections={connections}"]
     if isinstance(given, Mapping):
-        return Profile.model_validate(given)
-    key = (str(given), environment.host or None)
+        return parse_profile(dumps(given), "the profile of a user class", Path(), overrides=overrides)
+    key = (str(given), environment.host or None, connections)
     if key not in _loaded:
-        _loaded[key] = load_profile(str(given), target_url=environment.host or None)
+        without = ["faults=[]", "thresholds=[]"]
+        _loaded[key] = load_profile(str(given), [*without, *overrides], target_url=environment.host or None)
+        if not _loaded[key].target.urls:
+            raise UsageError(f"{given}: give the gateway with --host ws://...; plain Locust starts no stack")
     return _loaded[key]
 
 

@@ -45,7 +45,7 @@ class Engine:
     def __init__(self) -> None:
         self.herds: list[Herd] = []
         self.errors = 0
-        self._watchers: list[Any] = []
+        self._watchers: dict[int, Any] = {}
         self._lag = Histogram()
         self._process = psutil.Process()
         self._cpu_at = (time.monotonic(), time.process_time())
@@ -67,14 +67,22 @@ class Engine:
         self.herds.append(herd)
         watcher = gevent.get_hub().loop.io(herd.poller.fileno(), 1)
         watcher.start(self._turn, herd)
-        self._watchers.append(watcher)
+        self._watchers[id(herd)] = watcher
+
+    def remove(self, herd: Herd) -> None:
+        """Give `herd` no more turns; its poller is closed."""
+        watcher = self._watchers.pop(id(herd))
+        watcher.stop()
+        watcher.close()
+        self.herds.remove(herd)
+        herd.poller.close()
 
     def stop(self) -> None:
         """Give no more turns. The herds' sockets stay as they are."""
         for timer in (self._timer, self._closer):
             timer.stop()
             timer.close()
-        for watcher in self._watchers:
+        for watcher in self._watchers.values():
             watcher.stop()
             watcher.close()
         self._watchers.clear()

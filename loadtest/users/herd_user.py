@@ -1,5 +1,7 @@
 """`HerdUser`: one Locust user that owns many connections.
 
+    from loadtest.users.api import HerdUser, attach
+    attach()
     class Viewer(HerdUser):
         profile = "profiles/any-socketio.toml"        # or the same keys as a dict
         def on_connect(self, client): client.emit("hello", {"n": client.index})
@@ -140,8 +142,7 @@ class HerdUser(User):
         self.herd = bridge.herd(type(self), profile, listening=True, hooks=hooks, connections=share)
         self.dialect = make_dialect(profile)
         indexes = bridge.enlist(size)
-        if self.connections is None:
-            indexes = range(indexes.start, min(indexes.stop, max(everybody, indexes.start)))
+        indexes = range(indexes.start, min(indexes.stop, max(everybody, indexes.start)))
         self.slots = self.herd.add(indexes)
         if isinstance(hooks, HooksOfClass):
             hooks.add(self)

@@ -46,16 +46,16 @@ class WorkerInfo:
 
 
 class MasterBridge:
-    """One per master (or local runner)."""
+    """One per master (or local runner). `log` takes what a person should know."""
 
-    def __init__(self, environment: Environment, log: Callable[[str], None]) -> None:
+    def __init__(self, environment: Environment) -> None:
         runner = environment.runner
         assert isinstance(runner, MasterRunner | LocalRunner)
         self.run = secrets.token_hex(4)
         self.workers: dict[str, WorkerInfo] = {}
         self.books: Books | None = None
         self._runner = runner
-        self._log = log
+        self.log: Callable[[str], None] = logger.info
         self._distributed = isinstance(runner, MasterRunner)
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report)
@@ -71,7 +71,7 @@ class MasterBridge:
     def _on_hello(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         data = msg.data if isinstance(msg.data, dict) else {}
         if data.get("version") != __version__:
-            self._log(f"worker {msg.node_id} refused: it runs version {data.get('version')}, the master {__version__}")
+            self.log(f"worker {msg.node_id} refused: it runs version {data.get('version')}, the master {__version__}")
             return
         if msg.node_id not in self.workers:
             self.workers[msg.node_id] = WorkerInfo(
@@ -86,8 +86,13 @@ class MasterBridge:
         """Return how many workers (of a role) have introduced themselves and are not lost."""
         return sum(1 for info in self.workers.values() if not info.lost and role in (None, info.role))
 
-    def send_plan(self, profile: Profile) -> None:
-        """Tell every worker its place in the run, and the profile with it."""
+    def renew(self) -> None:
+        """Begin another run: a new run id, no books yet."""
+        self.run = secrets.token_hex(4)
+        self.books = None
+
+    def send_plan(self, profile: Profile | None, connections: int) -> None:
+        """Tell every worker its place in the run, and the profile unless each user class names its own."""
         of_role: dict[bool, int] = {True: 0, False: 0}
         for info in self.workers.values():
             publishes = info.role == "publisher"
@@ -99,22 +104,19 @@ class MasterBridge:
                 "worker": info.number,
                 "herd": info.of_role,
                 "herds": of_role[info.role == "publisher"],
-                "profile": profile.content(),
-                "folder": str(profile.file("")),
+                "connections": connections,
+                "profile": None if profile is None else profile.content(),
+                "folder": "" if profile is None else str(profile.file("")),
             }
             self._send(messages.PLAN, plan, info.node)
 
-    def lost_workers(self) -> list[WorkerInfo]:
-        """Return workers that Locust has newly given up, marking them lost and striking their connections."""
-        if not isinstance(self._runner, MasterRunner):
+    def silent_workers(self) -> list[WorkerInfo]:
+        """Return workers that Locust has given up and that are not marked lost yet."""
+        runner = self._runner
+        if not isinstance(runner, MasterRunner):
             return []
-        found = []
-        for info in self.workers.values():
-            client = self._runner.clients.get(info.node)
-            if not info.lost and (client is None or client.state == STATE_MISSING):
-                self.give_up(info, "its heartbeat stopped")
-                found.append(info)
-        return found
+        known = {node: client for node, client in runner.clients.items() if client.state != STATE_MISSING}
+        return [info for info in self.workers.values() if not info.lost and info.node not in known]
 
     def give_up(self, info: WorkerInfo, why: str) -> None:
         """Mark a worker lost."""
@@ -140,19 +142,19 @@ class MasterBridge:
         data = msg.data
         if isinstance(data, dict) and data.get("worker") != info.number:
             self.books.rejected += 1
-            self._log(f"report refused: worker {info.number} speaks as worker {data.get('worker')}")
+            self.log(f"report refused: worker {info.number} speaks as worker {data.get('worker')}")
             return
         try:
             self.books.merge(data)
         except ValueError as error:
-            self._log(f"report of worker {info.number} refused: {error}")
+            self.log(f"report of worker {info.number} refused: {error}")
 
     def _on_published(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         if not self._distributed:
             return
         rows = msg.data.get("messages") if isinstance(msg.data, dict) else None
         if not isinstance(rows, list) or len(rows) > MAX_ANNOUNCED or not all(_is_announcement(row) for row in rows):
-            self._log(f"announcements of worker {msg.node_id} refused: not a list of [channel, epoch, seq, ns, ns]")
+            self.log(f"announcements of worker {msg.node_id} refused: not a list of [channel, epoch, seq, ns, ns]")
             return
         for info in self.workers.values():
             if info.node != msg.node_id and not info.lost and info.role != "publisher":

@@ -3,7 +3,7 @@
 worker -> master   hello      {"role", "version", "pid", "host"}
                    report     one interval (see `WorkerBridge.report`); the last one says "final": true
                    published  {"messages": [[channel, epoch, seq, sched_ns, late_ns], ...]}
-master -> worker   plan       {"run", "worker", "workers", "herd", "herds"}   before any user is spawned
+master -> worker   plan       {"run", "worker", "herd", "herds", "connections", "profile", "folder"}   first of all
                    go         {"start_ns"}            the population connects from here on, by the ramp
                    publish    {"start_ns" | None}     publishers start at that time, or stop
                    published  as above, from another worker

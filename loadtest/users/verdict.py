@@ -39,6 +39,13 @@ class Verdict:
         ours = sum(failures[reason] for reason in OURS)
         (self.invalid if ours > sum(failures.values()) / 2 else self.failed).append(sentence)
 
+    def nobody_came(self, books: Books, profile: Profile) -> None:
+        """Note that not one client got through."""
+        failures = books.total.failures
+        reasons = ", ".join(f"{reason} x {count}" for reason, count in failures.most_common(3)) or "no answer"
+        urls = ", ".join(profile.target.urls[:3])
+        self.unreachable = f"{urls}: no client got through in {profile.ramp.timeout_s:g} s ({reasons})."
+
 
 def summarise(
     books: Books,

@@ -65,7 +65,8 @@ class WorkerBridge:
     """One per worker process (or per process, in a local run).
 
     Attributes:
-        plan: None until the master has sent it. publish_from_ns: None while publishers are to be quiet.
+        profile: the master's; None when each user class names its own. connections: of the whole population.
+        publish_from_ns: None while publishers are to be quiet.
     """
 
     def __init__(self, environment: Environment, role: str = "any") -> None:
@@ -73,6 +74,7 @@ class WorkerBridge:
         assert isinstance(runner, WorkerRunner | LocalRunner)
         self.environment = environment
         self.profile: Profile | None = None
+        self.connections = 0
         self.run = "00000000"
         self.worker = 0
         self.number = 0
@@ -164,11 +166,28 @@ class WorkerBridge:
         self._runner.send_message(messages.HELLO, who)
 
     def _on_plan(self, data: dict[str, Any]) -> None:
-        self._planned = True
+        self._renew()
         self.run, self.worker = data["run"], data["worker"]
         self.number, self.of = data["herd"], max(1, data["herds"])
+        self.connections = data["connections"]
         if data.get("profile"):
             self.profile = Profile.model_validate(data["profile"]).placed_in(Path(data["folder"]))
+
+    def _renew(self) -> None:
+        """Forget the run before, if there was one: its herds have been released by their users."""
+        gevent.killall(self._greenlets, block=False)
+        for herd in self._herds.values():
+            self.engine.remove(herd)
+        self._herds.clear()
+        self.hooks.clear()
+        self._outages.clear()
+        self._announcements.clear()
+        self._waiting.clear()
+        self.publishing = Publishing()
+        self.go_ns = self.publish_from_ns = None
+        self._enlisted = self._sequence = 0
+        self._planned, self._final = True, False
+        self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
 
     def _on_go(self, data: dict[str, Any]) -> None:
         self.go_ns = int(data["start_ns"])

@@ -1,0 +1,81 @@
+"""What became of messages in one interval, on one worker: the account that a ledger ships once a second.
+
+Law: everything in it adds up. A copy of a message is counted once, as one of: delivered, duplicated, late, extra
+(not eligible), early (not subscribed), misrouted (another channel's), foreign (never announced).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from loadtest.clock import NS_PER_S
+from loadtest.metrics.book import Book
+from loadtest.metrics.histogram import Histogram
+
+CLASSES = ("throughout", "recovered", "gone")
+"""Eligible and still subscribed when the book closes; dropped since and subscribed again; dropped and not back."""
+
+MOST_TRACES = 20_000
+"""How many traced messages one interval ships at most."""
+
+
+class Delivery:
+    """The account of one interval.
+
+    `counts`: copies by kind; expected, delivered, lost; reordered and replayed (of delivered); the same by class;
+    imbalance; announced_late and announced_twice (announcements refused).
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.fanout = Histogram()
+        self.uncorrected = Histogram()
+        self._seconds: dict[int, tuple[list[int], Histogram]] = {}
+        self._traces: list[list[Any]] = []
+
+    def fold(self, book: Book, deadline_ns: int) -> None:
+        """Take the receipts of `book` since the last fold: latencies by time of receipt, and their uncorrected twin."""
+        book.fold(deadline_ns, self.fanout, self.uncorrected)
+
+    def foreign(self, book: Book) -> None:
+        """Count everything that came with `book` as foreign, and nothing else of it."""
+        self.counts["foreign"] += len(book.times) + sum(book.noted.values())
+        book.times, book.noted = [], {}
+
+    def close(self, book: Book, expected: int, eligible: Counter[str], lost: Counter[str], *, traced: bool) -> None:
+        """Enter the end of a folded book: `eligible` and `lost` by class are the count of heads, `expected` is not."""
+        counts = self.counts
+        all_lost = lost.total()
+        counts["imbalance"] += abs(expected - book.delivered - all_lost)
+        counts["expected"] += expected
+        counts["delivered"] += book.delivered
+        counts["lost"] += all_lost
+        counts["reordered"] += book.reordered
+        counts["replayed"] += book.replayed
+        for kind, copies in book.noted.items():
+            counts[kind] += copies
+        for kind, members in eligible.items():
+            counts[kind + ".expected"] += members
+            counts[kind + ".delivered"] += members - lost[kind]
+        numbers, latencies = self._seconds.setdefault(book.sched_ns // NS_PER_S, ([0, 0, 0], Histogram()))
+        for index, value in enumerate((expected, book.delivered, all_lost)):
+            numbers[index] += value
+        latencies.add(book.latencies)
+        if traced and expected and len(self._traces) < MOST_TRACES:
+            self._traces.append([book.channel, book.epoch, book.seq, expected, book.latencies.to_wire()])
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the account as plain values (`Books.merge` reads it).
+
+        Keys: `counts`, `fanout` (latencies by time of receipt), `uncorrected` (of the same receipts), `seconds`
+        ({scheduled second: [expected, delivered, lost, latencies]}), `traces` ([channel, epoch, seq, expected,
+        latencies] of closed messages).
+        """
+        return {
+            "counts": dict(self.counts),
+            "fanout": self.fanout.to_wire(),
+            "uncorrected": self.uncorrected.to_wire(),
+            "seconds": {second: [*numbers, hist.to_wire()] for second, (numbers, hist) in self._seconds.items()},
+            "traces": self._traces,
+        }

@@ -1,0 +1,11 @@
+"""What a locustfile of one's own imports.
+
+from loadtest.users.api import HerdUser, PublisherUser, attach
+attach()
+"""
+
+from loadtest.users.herd_user import Client, HerdUser
+from loadtest.users.plain import attach
+from loadtest.users.publisher_user import PublisherUser
+
+__all__ = ["Client", "HerdUser", "PublisherUser", "attach"]

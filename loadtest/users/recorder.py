@@ -1,0 +1,183 @@
+"""Records a run on the master: the books, one interval line a second, mass disconnects, the summary at the end.
+
+    MasterBridge --reports--> Books --line()--> RunFolder, Observer        `finish` --> curves, histograms, run.json
+
+Laws: whatever ends a run, the books are finished with what was measured and run.json is written. What makes a run
+invalid, failed or interrupted is gathered in `verdict` as it happens, as sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from loadtest.clock import NS_PER_S, now_ns
+from loadtest.errors import ResultsError
+from loadtest.metrics.books import Books
+from loadtest.metrics.service_recovery import ServiceRecovery
+from loadtest.metrics.thresholds import Threshold
+from loadtest.profile.model import Profile
+from loadtest.results.folder import RunFolder
+from loadtest.users import messages
+from loadtest.users.master_bridge import MasterBridge, WorkerInfo
+from loadtest.users.verdict import Verdict, summarise
+
+GO_SLACK_S = 0.3
+FINAL_TIMEOUT_S = 10.0
+HASTY_TIMEOUT_S = 3.0
+
+
+class Observer(Protocol):
+    """Who watches a run: the live view, or the plain log."""
+
+    def feed(self, line: Mapping[str, Any]) -> None:
+        """Take the interval line of the last second."""
+
+    def mark(self, mark: Mapping[str, Any]) -> None:
+        """Take a mark: a phase that began, a fault that struck."""
+
+
+class Recorder:
+    """Keep the record of one run.
+
+    Attributes:
+        began: whether `begin` was called; before that there is nothing to finish.
+        over: the sentence that says why the run ended early, or None.
+        memory: bytes per held connection, of the workers and of the whole machine.
+    """
+
+    def __init__(
+        self,
+        bridge: MasterBridge,
+        profile: Profile,
+        folder: RunFolder,
+        observer: Observer,
+        thresholds: Sequence[Threshold],
+        facts: Mapping[str, Any],
+    ) -> None:
+        self.profile = profile
+        self.folder = folder
+        self.verdict = Verdict()
+        self.bridge = bridge
+        bridge.log = self.log
+        self.began = False
+        self.over: str | None = None
+        self.memory: tuple[float | None, float | None] = (None, None)
+        self.books = self._new_books(0)
+        self._observer = observer
+        self._thresholds = thresholds
+        self._facts = facts
+        self._log: list[str] = []
+
+    def _new_books(self, zero_ns: int) -> Books:
+        recovery = self.profile.recovery
+        return Books(
+            self.profile.population.connections,
+            zero_ns,
+            round(self.profile.publish.deadline_s * NS_PER_S),
+            ServiceRecovery(recovery.window_s, recovery.tolerance),
+        )
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> int:
+        """Open the books and let the population connect; return the start of the run, in ns."""
+        zero_ns = now_ns() + round(GO_SLACK_S * NS_PER_S)
+        self.books = self.bridge.books = self._new_books(zero_ns)
+        self.began = True
+        self.bridge.tell(messages.GO, {"start_ns": zero_ns})
+        return zero_ns
+
+    def elapsed_s(self, at_ns: int) -> float:
+        """Return seconds since the start of the run."""
+        return (at_ns - self.books.zero_ns) / NS_PER_S
+
+    def start_publishing(self) -> None:
+        """Have the publishers begin."""
+        from_ns = now_ns() + round(GO_SLACK_S * NS_PER_S)
+        self.bridge.tell(messages.PUBLISH, {"start_ns": from_ns})
+        if self.profile.publish.rate_per_s:
+            self.books.publishing_from(from_ns)
+
+    def stop_publishing(self) -> None:
+        """Have the publishers end."""
+        self.bridge.tell(messages.PUBLISH, {"start_ns": None})
+        self.books.publishing_until(now_ns())
+
+    def log(self, text: str) -> None:
+        """Put a line into the run's log and the live view, with the next interval line."""
+        self._log.append(text)
+
+    def mark(self, elapsed_s: float, name: str, kind: str, text: str = "") -> None:
+        """Put a mark on the time axis."""
+        self.folder.append_mark(round(elapsed_s, 3), name, kind, text)
+        self._observer.mark({"t_s": round(elapsed_s, 3), "mark": name, "kind": kind, "text": text})
+
+    def follow(self, name: str, kind: str, t0_ns: int, text: str, *, announced: bool = True) -> None:
+        """Follow a mass disconnect that began at `t0_ns`: who was subscribed, when are they back."""
+        self.books.open_event(name, kind, t0_ns, announced=announced)
+        self.bridge.tell(messages.FOLLOW, {"id": name, "t0_ns": t0_ns})
+        self.mark(self.elapsed_s(t0_ns), name, kind, text)
+
+    def lose(self, info: WorkerInfo, why: str) -> None:
+        """Note that a worker is lost: its connections are struck, the run is invalid."""
+        self.bridge.give_up(info, why)
+        self.verdict.invalid.append(f"Worker {info.number} ({info.role}) was lost: {why}.")
+        self.log(f"worker {info.number} ({info.role}) was lost: {why}")
+
+    def write_line(self, phase: str, *, watchful: bool = True) -> dict[str, Any]:
+        """Close the interval: look for what nobody announced, write the line, show it."""
+        began_ns = self.books.unexplained_drop_ns() if watchful else None
+        if began_ns is not None:
+            name = f"unannounced-{sum(not event.announced for event in self.books.events.values()) + 1}"
+            self.follow(name, "unannounced", began_ns, "a mass disconnect nobody announced", announced=False)
+        for name in self.books.close_recovered():
+            self.log(f"{name}: every client is back")
+        line = self.books.line(now_ns(), phase)
+        line["log"], self._log = self._log, []
+        self.folder.append_interval(line)
+        self._observer.feed(line)
+        return line
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def finish(self, phase: str) -> dict[str, Any]:
+        """Take the last reports, close the books, write everything; return run.json."""
+        if self.began:
+            self.stop_publishing()
+            for info in self.bridge.finish(HASTY_TIMEOUT_S if self.over else FINAL_TIMEOUT_S):
+                self.verdict.invalid.append(f"Worker {info.number} ({info.role}) did not send its last report.")
+        verdict = self.verdict
+        verdict.interrupted = self.over if not (verdict.failed or verdict.unreachable) else None
+        end_ns = now_ns()
+        self.books.finish(end_ns)
+        run = summarise(
+            self.books,
+            verdict,
+            self.profile,
+            self.folder,
+            self._thresholds,
+            self._facts,
+            memory=self.memory,
+            end_ns=end_ns,
+        )
+        try:
+            if self.began:
+                self.write_line(phase, watchful=False)
+            self._write_results(run, end_ns)
+        except ResultsError as error:  # the disk: what is written is intact, and the caller still gets the figures
+            run = {**run, "verdict": "interrupted", "reasons": [*run["reasons"], str(error)]}
+        return run
+
+    def _write_results(self, run: Mapping[str, Any], end_ns: int) -> None:
+        total = self.books.total
+        histograms = {
+            "fanout.latency": self.books.latencies,
+            "fanout.uncorrected": self.books.uncorrected,
+            "connections.connect": total.histograms["connect"],
+            "connections.subscribe": total.histograms["subscribe"],
+            "publish.ack": total.histograms["ack"],
+        }
+        self.folder.append_histograms(0.0, max(0.0, self.elapsed_s(end_ns)), histograms)
+        self.folder.write_curves({name: event.curve.as_curve() for name, event in self.books.events.items()})
+        self.folder.write_summary(run)
