@@ -49,6 +49,7 @@ FRAMES = {
     "close-1013": b"\x88\x11" + (1013).to_bytes(2, "big") + b"try again later",
 }
 THEN_ENDS = {"cut", "close-1013"}
+unread: list[asyncio.StreamWriter] = []
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -101,6 +102,7 @@ async def after_upgrade(mode: str, reader: asyncio.StreamReader, writer: asyncio
         reset(writer)
     elif mode == "stop-reading":
         writer.transport.pause_reading()
+        unread.append(writer)  # nothing else would hold it any more, and garbage collection would close it
         await asyncio.Event().wait()
     elif mode not in THEN_ENDS:
         while await reader.read(65_536):
