@@ -9,8 +9,6 @@ becomes the old one, and the old one is forgotten; what is still in use is looke
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Event, Partial
@@ -24,27 +22,22 @@ MAX_CHUNK_BYTES = 16_384
 class Parcel:
     """What a chunk says.
 
-    `books` when it is nothing but messages of this run (the fast path), else None. `events` always.
+    `events` always. `books`, set by whoever handled them first, when they are nothing but messages of this run: the
+    fast path; None for all others.
     """
 
     __slots__ = ("books", "events")
 
-    def __init__(self, events: tuple[Event, ...], books: tuple[Book, ...] | None) -> None:
+    def __init__(self, events: tuple[Event, ...]) -> None:
         self.events = events
-        self.books = books
+        self.books: tuple[Book, ...] | None = None
 
 
 class Interner:
-    """Parcels by chunk.
+    """Parcels by chunk, read by `dialect`."""
 
-    Args:
-        dialect: how frames become events.
-        enter: called once per new parcel: returns the books of its events if all are messages of this run.
-    """
-
-    def __init__(self, dialect: Dialect, enter: Callable[[tuple[Event, ...]], tuple[Book, ...] | None]) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._enter = enter
         self.young: dict[bytes, Parcel] = {}
         self._old: dict[bytes, Parcel] = {}
         self._bytes = 0
@@ -79,8 +72,7 @@ class Interner:
             if any(type(event) is Partial for event in decoded):
                 return None
             events.extend(decoded)
-        whole = tuple(events)
-        return Parcel(whole, self._enter(whole))
+        return Parcel(tuple(events))
 
     def _keep(self, chunk: bytes, parcel: Parcel) -> None:
         if len(chunk) > MAX_CHUNK_BYTES:

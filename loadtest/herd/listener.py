@@ -75,7 +75,7 @@ class Listener:
         run: str,
         clock: Clock,
     ) -> None:
-        self.interner = Interner(dialect, self._books_of)
+        self.interner = Interner(dialect)
         self._sessions = sessions
         self._wires = wires
         self._dialect = dialect
@@ -93,27 +93,15 @@ class Listener:
         self._readers.pop(slot, None)
         self._attachments.pop(slot, None)
 
-    def _books_of(self, events: tuple[Event, ...]) -> tuple[Book, ...] | None:
-        """Find the books of a new chunk if it is nothing but messages of this run and nobody else wants to see them."""
-        if self._ledger is None or self._hooks is not None:
-            return None
-        books = []
-        for event in events:
-            if type(event) is not Delivered or event.marker is None or event.marker.run != self._run:
-                return None
-            book = self._ledger.book(*event.marker[1:], self._clock())
-            if book is None:
-                return None
-            books.append(book)
-        return tuple(books)
-
     def chunk(self, slot: int, data: bytes, now: int) -> None:
         """Read a chunk that the hot loop did not know."""
         try:
             if slot not in self._readers and slot not in self._attachments:
                 parcel = self.interner.find(data)
                 if parcel is not None:
-                    self._handle(slot, parcel.events, now)
+                    books = self._handle(slot, parcel.events, now)
+                    if self._hooks is None and len(books) == len(parcel.events):
+                        parcel.books = tuple(books)
                     return
                 self._readers[slot] = MessageReader()
                 self._wires.make_quick(slot, on=False)
@@ -145,29 +133,37 @@ class Listener:
             del self._readers[slot]
             self._wires.make_quick(slot, on=True)
 
-    def _handle(self, slot: int, events: tuple[Event, ...], now: int) -> None:
+    def _handle(self, slot: int, events: tuple[Event, ...], now: int) -> list[Book]:
+        """Act on events in order, until one ends the connection; return the books of the messages of this run."""
+        books: list[Book] = []
         for event in events:
             kind = type(event)
             if kind is Delivered:
-                self._deliver(slot, event, now)  # type: ignore[arg-type]
+                book = self._deliver(slot, event, now)  # type: ignore[arg-type]
+                if book is not None:
+                    books.append(book)
             elif kind is Pinged:
                 if not self._sessions.transmit(slot, event.reply):  # type: ignore[union-attr]
-                    return
+                    break
                 self._sessions.heard(slot, now)
             elif not self._converse(slot, event, now):
-                return
+                break
+        return books
 
     def _converse(self, slot: int, event: Event, now: int) -> bool:
         """Handle what is said at the beginning and the end of a session; return False when the connection is gone."""
         if isinstance(event, Opened):
+            if self._sessions.state(slot) != JOINING:
+                return True
             return self._sessions.opened(slot, round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S))
         if isinstance(event, Joined):
             if self._sessions.state(slot) == JOINING:
                 self._sessions.joined(slot, now)
         elif isinstance(event, Acked):
-            if self._sessions.state(slot) == SUBSCRIBING and (event.id is None or event.id < FIRST_FREE_REQUEST):
+            own = event.id is not None and event.id < FIRST_FREE_REQUEST
+            if self._sessions.state(slot) == SUBSCRIBING and (own or event.id is None):
                 self._sessions.subscribed(slot, event, now)
-            elif self._hooks is not None:
+            elif self._hooks is not None and not own:
                 self._hooks.acked(slot, event)
         elif isinstance(event, Refused):
             self._sessions.lose(slot, "session_refused")
@@ -180,8 +176,9 @@ class Listener:
             self._attachments[slot] = (event, [])
         return self._wires.is_open(slot)
 
-    def _deliver(self, slot: int, message: Delivered, now: int) -> None:
+    def _deliver(self, slot: int, message: Delivered, now: int) -> Book | None:
         marker = message.marker
+        book: Book | None = None
         if marker is not None and self._ledger is not None:
             if marker.run == self._run:
                 book = self._ledger.book(*marker[1:], now)
@@ -193,6 +190,7 @@ class Listener:
             self._account.counts["received"] += 1
         if self._hooks is not None:
             self._hooks.message(slot, message)
+        return book
 
     def enter(self, slot: int, subscription: int, book: Book, now: int) -> None:
         """Enter a delivery that is not simply the next in order."""

@@ -8,19 +8,20 @@ session stands or fails.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from loadtest.errors import ProtocolError, RemoteProtocolError, UsageError
 from loadtest.herd.clients import Bootstrap, Clients
 from loadtest.herd.sockets import Target
 from loadtest.herd.states import BOOTSTRAP, CONNECTING, JOINING, TLS, UPGRADING
 from loadtest.herd.wires import Wires
+from loadtest.protocol import jsontext
+from loadtest.protocol.frames import decode_text
 from loadtest.protocol.handshake import check_upgrade, get_request, new_key, parse_response
+from loadtest.protocol.path import Path
 from loadtest.protocol.template import Template
 
 _KEYS = 32
@@ -28,11 +29,13 @@ _KEYS = 32
 
 
 class Step(NamedTuple):
-    """Where an opening has got to: its state, bytes after the upgrade, or why it failed."""
+    """Where an opening has got to: its state, or why it failed; after the upgrade also the bytes that came behind it,
+    and why the connection has ended behind them."""
 
     state: int
     rest: bytes = b""
     failed: str | None = None
+    end: str | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class _Progress:
     source: str | None
     index: int
     bootstrap: bool
+    untried: tuple[Target, ...] = ()
     key: bytes = b""
     received: bytes = b""
 
@@ -62,6 +66,7 @@ class Opening:
         self._bootstrap_path = Template(bootstrap.target.path) if bootstrap else None
         self._resolve = resolve
         self._named: dict[str, Target] = {}
+        self._answering: dict[str, Target] = {}
         self._chosen: dict[int, Target] = {}
         self._progress: dict[int, _Progress] = {}
         self._variables: dict[int, Mapping[str, object]] = {}
@@ -88,11 +93,33 @@ class Opening:
         else:
             target = chosen or self._targets[index % len(self._targets)]
         self._progress[slot] = _Progress(target, source, index, bootstrap)
-        return self._wires.open(slot, target, source)
+        return self._dial(slot, target)
+
+    def _dial(self, slot: int, target: Target) -> str | None:
+        """Connect to `target`: at the address that answered last, then at its others."""
+        ends: tuple[Target, ...] = (target,)
+        if target.others:
+            best = self._answering.get(target.url, target)
+            ends = (best, *(end for end in (target, *target.others) if end.address != best.address))
+        self._progress[slot].untried = ends
+        return self._dial_next(slot)
+
+    def _dial_next(self, slot: int) -> str | None:
+        progress = self._progress[slot]
+        reason = None
+        while progress.untried:
+            progress.target, *untried = progress.untried
+            progress.untried = tuple(untried)
+            reason = self._wires.open(slot, progress.target, progress.source)
+            if reason is None:
+                break
+        return reason
 
     def forget(self, slot: int) -> None:
         """Drop what was remembered of an opening, finished or not."""
-        self._progress.pop(slot, None)
+        progress = self._progress.pop(slot, None)
+        if progress is not None and progress.untried:  # given up waiting for this address: begin with the next one
+            self._answering[progress.target.url] = progress.untried[0]
         self._variables.pop(slot, None)
 
     def advance(self, slot: int, state: int) -> Step:
@@ -101,7 +128,13 @@ class Opening:
         if state == CONNECTING:
             reason = self._wires.error(slot)
             if reason is not None:
-                return Step(state, failed=reason)
+                if not progress.untried:
+                    return Step(state, failed=reason)
+                self._wires.close(slot)
+                return Step(state, failed=self._dial_next(slot))
+            if progress.target.url in self._answering or progress.untried:
+                self._answering[progress.target.url] = progress.target
+                progress.untried = ()
             if progress.target.tls is not None:
                 reason = self._wires.begin_tls(slot, progress.target)
                 return Step(TLS, failed=reason)
@@ -145,9 +178,7 @@ class Opening:
             return Step(UPGRADING, failed=f"http_{response.status}")
         check_upgrade(response, progress.key)
         del self._progress[slot]
-        if end is not None:
-            return Step(UPGRADING, failed=end)
-        return Step(JOINING, rest=progress.received[used:])
+        return Step(JOINING, rest=progress.received[used:], end=end)
 
     def _read_bootstrap(self, slot: int, progress: _Progress, end: str | None) -> Step:
         parsed = parse_response(progress.received, eof=end == "eof")
@@ -164,17 +195,15 @@ class Opening:
             self._chosen[slot] = target
         self._wires.close(slot)
         self._progress[slot] = _Progress(target, progress.source, progress.index, bootstrap=False)
-        return Step(CONNECTING, failed=self._wires.open(slot, target, progress.source))
+        return Step(CONNECTING, failed=self._dial(slot, target))
 
     def _target_named(self, body: bytes) -> Target | None:
         assert self._bootstrap is not None
         try:
-            value: Any = json.loads(body)
-            for key in self._bootstrap.path:
-                value = value[int(key)] if isinstance(value, list) else value[key]
-        except (ValueError, KeyError, IndexError, TypeError):
+            value = Path(".".join(self._bootstrap.path)).find(jsontext.load(decode_text(body)))
+        except RemoteProtocolError:
             return None
-        if not isinstance(value, str) or urlsplit(value).scheme not in {"ws", "wss"}:
+        if not isinstance(value, str) or not value.lower().startswith(("ws://", "wss://")):
             return None
         target = self._named.get(value)
         if target is None:

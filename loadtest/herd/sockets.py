@@ -11,7 +11,7 @@ import errno
 import os
 import ssl
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from loadtest.errors import UsageError
@@ -49,7 +49,8 @@ def reason_of(number: int | None) -> str:
 class Target:
     """Where to connect: a ws:// or wss:// (or, for a bootstrap, http(s)://) URL with its address looked up once.
 
-    `address` is (numeric host, port); `host_header` what the Host header says; `path` path and query of the URL.
+    `address` is (numeric host, port); `host_header` what the Host header says; `path` path and query of the URL;
+    `others` are the same URL at its host's other addresses.
     """
 
     url: str
@@ -60,41 +61,42 @@ class Target:
     path: str
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     server_name: str | None = None
+    others: tuple[Target, ...] = ()
 
     @classmethod
     def of(cls, url: str, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> Target:
         """Parse `url` and look its host up (blocking).
 
+        The addresses stay in the order of the resolver, IPv4 loopback before all others: it can be spread over source
+        addresses. Which of them answers is found out by connecting (`Opening`).
+
         Raises:
             UsageError: not a URL with a host, or a name that does not resolve.
         """
-        parts = urlsplit(url)
-        secure = parts.scheme in {"wss", "https"}
-        if parts.scheme not in {"ws", "wss", "http", "https"} or not parts.hostname:
-            raise UsageError(f'"{url}" is not a ws://, wss:// or http:// URL with a host')
-        port = parts.port or (443 if secure else 80)
         try:
-            found = _socket.getaddrinfo(parts.hostname, port, 0, _socket.SOCK_STREAM)
-        except OSError as error:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f'"{url}" is not a URL ({error})') from error
+        secure = parts.scheme in {"wss", "https"}
+        if parts.scheme not in {"ws", "wss", "http", "https"} or not parts.hostname or port == 0:
+            raise UsageError(f'"{url}" is not a ws://, wss:// or http:// URL with a host')
+        try:
+            found = _socket.getaddrinfo(parts.hostname, port or (443 if secure else 80), 0, _socket.SOCK_STREAM)
+        except (OSError, ValueError) as error:
             raise UsageError(f'"{url}": the host {parts.hostname} cannot be looked up ({error})') from error
-        family, _, _, _, address = found[0]
+        ends = list(dict.fromkeys((int(family), (str(end[0]), int(end[1]))) for family, _, _, _, end in found))
+        ends.sort(key=lambda end: not end[1][0].startswith("127."))
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         context = (tls or ssl.create_default_context()) if secure else None
         name = server_name or parts.hostname
-        return cls(
-            url,
-            int(family),
-            (str(address[0]), int(address[1])),
-            parts.netloc.rpartition("@")[2],
-            parts.hostname,
-            path,
-            context,
-            name,
-        )
+        host_header = parts.netloc.rpartition("@")[2]
+        first, *others = (cls(url, *end, host_header, parts.hostname, path, context, name) for end in ends)
+        return replace(first, others=tuple(others))
 
 
 def connect(target: Target, source: str | None) -> tuple[int, str | None]:
-    """Begin a connection.
+    """Begin a connection, from the address `source` if it is of the target's family, else from one the kernel chooses.
 
     Returns:
         (descriptor, None) when it is under way or already made (both look alike: writable), or (-1, reason).
@@ -105,7 +107,7 @@ def connect(target: Target, source: str | None) -> tuple[int, str | None]:
         return -1, reason_of(error.errno)
     try:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        if source is not None:
+        if source is not None and (":" in source) is (target.family == _socket.AF_INET6):
             sock.setsockopt(_socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source, 0))
         code = sock.connect_ex(target.address)

@@ -29,6 +29,7 @@ class TimerWheel:
         self._tick_ns = tick_ns
         self._start_ns = start_ns
         self._reached = 0
+        self._last = 0
         self._buckets: dict[int, list[int]] = {}
         self._due = array("q")
 
@@ -38,7 +39,7 @@ class TimerWheel:
 
     def arm(self, slot: int, at_ns: int) -> None:
         """Fire `slot` at `at_ns` or up to one tick later; replaces the slot's timer."""
-        tick = max(self._reached + 1, -((self._start_ns - at_ns) // self._tick_ns))
+        tick = max(self._last + 1, -((self._start_ns - at_ns) // self._tick_ns))
         self._due[slot] = tick
         bucket = self._buckets.get(tick)
         if bucket is None:
@@ -51,11 +52,12 @@ class TimerWheel:
         self._due[slot] = NEVER
 
     def expired(self, now_ns: int) -> Iterator[int]:
-        """Yield the slots whose time has come, oldest first; arming while iterating is allowed.
+        """Yield the slots whose time has come, oldest first; arming while iterating is allowed, and never fires in the
+        same call.
 
         A caller that stops early (to bound its turn) loses nothing: what was not yielded comes at the next call.
         """
-        last = (now_ns - self._start_ns) // self._tick_ns
+        last = self._last = max(self._last, (now_ns - self._start_ns) // self._tick_ns)
         due, buckets = self._due, self._buckets
         while self._reached < last:
             tick = self._reached + 1

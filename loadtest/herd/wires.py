@@ -3,7 +3,8 @@
     slot <-> fd, one epoll registration for its whole life (edge triggered: in, out, hang-up)
 
 Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
-Everything else goes through `receive`. Nothing here knows what the bytes mean.
+Everything else goes through `receive`, also a slot with output waiting: its next edge must be seen. Nothing here knows
+what the bytes mean.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ class Wires:
         self._fd = array("i")
         self.slot_of: list[int] = []
         self.quick: list[int] = []
+        self._wants_quick = bytearray()
         self._outbox: dict[int, bytearray] = {}
         self._tls: dict[int, TlsSession] = {}
 
     def grow(self, slots: int) -> None:
         """Make room for `slots` slots in all."""
         self._fd.extend([-1] * (slots - len(self._fd)))
+        self._wants_quick.extend(bytes(slots - len(self._wants_quick)))
 
     def is_open(self, slot: int) -> bool:
         """Whether the slot has a descriptor."""
@@ -67,11 +70,13 @@ class Wires:
     def begin_tls(self, slot: int, target: Target) -> str | None:
         """Start the TLS handshake on an established connection."""
         assert target.tls is not None
-        session = self._tls[slot] = TlsSession(target.tls, target.server_name)
         try:
+            session = self._tls[slot] = TlsSession(target.tls, target.server_name)
             session.feed(b"")
         except ssl.SSLError as error:
             return reason_of_tls(error)
+        except ValueError:  # a bootstrap may name anything
+            return "tls_server_name"
         return self._write(slot, session.pending())
 
     def is_secure(self, slot: int) -> bool:
@@ -80,14 +85,18 @@ class Wires:
         return session is not None and session.established
 
     def make_quick(self, slot: int, *, on: bool) -> None:
-        """Let the herd read this slot's descriptor directly (plain slots only), or stop it."""
-        fd = self._fd[slot]
-        self.quick[fd] = slot if on and slot not in self._tls else -1
+        """Let the herd read this slot's descriptor directly (plain slots without waiting output), or stop it."""
+        self._wants_quick[slot] = on
+        self._settle(slot)
+
+    def _settle(self, slot: int) -> None:
+        quick = self._wants_quick[slot] and slot not in self._tls and slot not in self._outbox
+        self.quick[self._fd[slot]] = slot if quick else -1
 
     def send(self, slot: int, data: bytes) -> str | None:
         """Send `data`, keeping what does not fit; return why it cannot be sent, or None."""
         session = self._tls.get(slot)
-        if session is not None:
+        if session is not None and data:
             try:
                 session.seal(data)
             except ssl.SSLError as error:
@@ -105,12 +114,17 @@ class Wires:
         written, reason = sockets.write(self._fd[slot], data)
         if reason is None and written < len(data):
             self._outbox[slot] = bytearray(data[written:])
+            self._settle(slot)
         return reason
 
     def flush(self, slot: int) -> str | None:
         """Send what waited for room."""
         waiting = self._outbox.pop(slot, None)
-        return None if waiting is None else self._write(slot, bytes(waiting))
+        if waiting is None:
+            return None
+        reason = self._write(slot, bytes(waiting))
+        self._settle(slot)
+        return reason
 
     def receive(self, slot: int) -> tuple[bytes, str | None]:
         """Read all there is; return (bytes, None) or (bytes, why the connection ended)."""
@@ -149,6 +163,7 @@ class Wires:
             return
         self._fd[slot] = -1
         self.slot_of[fd] = self.quick[fd] = -1
+        self._wants_quick[slot] = False
         self._outbox.pop(slot, None)
         self._tls.pop(slot, None)
         sockets.close(fd, reset=reset)
