@@ -102,6 +102,21 @@ class Profile(Section):
         """Return the channel numbers of client `index`."""
         return self.channels.of(index)
 
+    @property
+    def publish_rates_per_s(self) -> tuple[float, ...]:
+        """Return the messages per second of each channel group: its own rate, or its part of `publish.rate`."""
+        groups = self.population.channels
+        sharing = sum(group.count for group in groups if group.rate_per_s is None)
+        return tuple(
+            self.publish.rate_per_s * group.count / sharing if group.rate_per_s is None else group.rate_per_s
+            for group in groups
+        )
+
+    @property
+    def publish_rate_per_s(self) -> float:
+        """Return the messages per second of the whole run."""
+        return sum(self.publish_rates_per_s)
+
     # -- templates --------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from loadtest.profile.quantities import Count
+from loadtest.profile.quantities import Count, PerSecond
 from loadtest.profile.section import Section, Several
 
 MAX_CONNECTIONS = 10_000_000
@@ -25,6 +25,12 @@ class ChannelGroup(Section):
         ge=1,
         le=MAX_CONNECTIONS,
         description="Subscribers of each channel. Default: everybody, connections / count rounded up.",
+    )
+    rate_per_s: PerSecond | None = Field(
+        default=None,
+        alias="rate",
+        le=1_000_000,
+        description="Messages per second, all channels of this group together. Default: its part of publish.rate.",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from loadtest.profile.quantities import Seconds
 from loadtest.profile.section import Section, Several
 
 
@@ -58,6 +59,16 @@ class Target(Section):
         default=None, description="Reference stack: version to start. Any other target: a label recorded in the result."
     )
     nodes: int = Field(default=1, ge=1, le=1000, description="Gateway nodes of the reference stack.")
+    ping_interval_s: Seconds | None = Field(
+        default=None,
+        alias="ping_interval",
+        gt=0,
+        le=3600,
+        description="Reference stack: time between heartbeats (Engine.IO: 25s; a million clients want 120s).",
+    )
+    ping_timeout_s: Seconds | None = Field(
+        default=None, alias="ping_timeout", gt=0, le=3600, description="Reference stack: patience with a heartbeat."
+    )
     urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(
         default=(),
         alias="url",

@@ -132,7 +132,7 @@ def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | Non
 
 def make_ledger(profile: Profile) -> Ledger:
     """Return the empty delivery ledger of one worker."""
-    every = max(1, round(profile.publish.rate_per_s / TRACED_PER_S))
+    every = max(1, round(profile.publish_rate_per_s / TRACED_PER_S))
     return Ledger(channel_groups(profile), round(profile.publish.deadline_s * NS_PER_S), trace_every=every)
 
 
@@ -151,5 +151,5 @@ def _settings(plan: Plan) -> Settings:
         subscribe_ns=round((subscribe.timeout_s if subscribe else 10.0) * NS_PER_S),
         settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
         max_in_flight=profile.ramp.max_in_flight or IN_FLIGHT_PER_WORKER,
-        canary=profile.publish.rate_per_s > 0,
+        canary=profile.publish_rate_per_s > 0,
     )

@@ -9,9 +9,10 @@ part of the population and reconnect at a fixed short pace: they carry the canar
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gevent
@@ -64,7 +65,6 @@ class PublisherUser(User):
         names = self._plan.channel_names
         first, step = (self._bridge.number, self._bridge.of) if self._bridge.role == "publisher" else (0, 1)
         self._channels = range(first, len(names), step)
-        self._share = len(self._channels) / max(1, len(names))
         self._sequence = dict.fromkeys(self._channels, 0)
         self._epoch = self._bridge.next_epoch()
         self._variables = dict(self._plan.variables(self._plan.population.connections + first, self._bridge.run))
@@ -80,10 +80,10 @@ class PublisherUser(User):
     def _run(self) -> None:
         while True:
             start_ns = self._bridge.publish_from_ns
-            if start_ns is None or not self._channels or not self._plan.publish.rate_per_s:
+            if start_ns is None or not self._plan.publish_rate_per_s:
                 gevent.sleep(POLL_S)
                 continue
-            for number, sched_ns in enumerate(self._schedule(start_ns)):
+            for number, (sched_ns, channel) in enumerate(self._schedule(start_ns)):
                 wait_ns = sched_ns - now_ns()
                 if wait_ns > 0:
                     gevent.sleep(wait_ns / NS_PER_S)
@@ -91,18 +91,26 @@ class PublisherUser(User):
                     gevent.sleep(0)
                 if self._bridge.publish_from_ns != start_ns:
                     break
-                self._publish(self._channels[number % len(self._channels)], sched_ns)
+                self._publish(channel, sched_ns)
 
-    def _schedule(self, start_ns: int) -> Iterator[int]:
+    def _schedule(self, start_ns: int) -> Iterator[tuple[int, int]]:
+        """Yield (scheduled time, channel) in order of time: each channel group has a schedule of its own."""
+        groups = zip(self._plan.channels.spans, self._plan.publish_rates_per_s, strict=True)
+        streams = []
+        for number, (span, rate_per_s) in enumerate(groups):
+            mine = [channel for channel in self._channels if span.first <= channel < span.first + span.count]
+            if mine and rate_per_s > 0:
+                streams.append(self._group_schedule(start_ns, mine, rate_per_s * len(mine) / span.count, number))
+        return heapq.merge(*streams)
+
+    def _group_schedule(
+        self, start_ns: int, channels: Sequence[int], rate_per_s: float, group: int
+    ) -> Iterator[tuple[int, int]]:
         publish = self._plan.publish
-        schedule = arrivals(
-            publish.arrival,
-            publish.rate_per_s * self._share,
-            rng=random.Random(f"{self._plan.seed}/publish/{self._bridge.number}"),
-            burst_every_s=publish.burst_every_s,
-        )
+        rng = random.Random(f"{self._plan.seed}/publish/{self._bridge.number}/{group}")
+        schedule = arrivals(publish.arrival, rate_per_s, rng=rng, burst_every_s=publish.burst_every_s)
         for number in itertools.count():
-            yield start_ns + round(schedule.time_of(number) * NS_PER_S)
+            yield start_ns + round(schedule.time_of(number) * NS_PER_S), channels[number % len(channels)]
 
     def _publish(self, channel: int, sched_ns: int) -> None:
         seq = self._sequence[channel]

@@ -25,6 +25,7 @@ from loadtest.users.verdict import Verdict, summarise
 GO_SLACK_S = 0.3
 FINAL_TIMEOUT_S = 10.0
 HASTY_TIMEOUT_S = 3.0
+EVENT_AT_LEAST_S = 3.0
 
 
 class Observer(Protocol):
@@ -96,7 +97,7 @@ class Recorder:
         """Have the publishers begin."""
         from_ns = now_ns() + round(GO_SLACK_S * NS_PER_S)
         self.bridge.tell(messages.PUBLISH, {"start_ns": from_ns})
-        if self.profile.publish.rate_per_s:
+        if self.profile.publish_rate_per_s:
             self.books.publishing_from(from_ns)
 
     def stop_publishing(self) -> None:
@@ -125,19 +126,33 @@ class Recorder:
         self.verdict.invalid.append(f"Worker {info.number} ({info.role}) was lost: {why}.")
         self.log(f"worker {info.number} ({info.role}) was lost: {why}")
 
-    def write_line(self, phase: str, *, watchful: bool = True) -> dict[str, Any]:
-        """Close the interval: look for what nobody announced, write the line, show it."""
+    def write_line(self, phase: str, *, watchful: bool = True, applying: bool = False) -> dict[str, Any]:
+        """Close the interval: look for what nobody announced and who is back, write the line, show it.
+
+        Args:
+            watchful: open an event for a mass disconnect that nobody announced.
+            applying: a fault is still at work (a rolling deploy drops and restores node by node): no event is over.
+        """
         began_ns = self.books.unexplained_drop_ns() if watchful else None
         if began_ns is not None:
             name = f"unannounced-{sum(not event.announced for event in self.books.events.values()) + 1}"
             self.follow(name, "unannounced", began_ns, "a mass disconnect nobody announced", announced=False)
-        for name in self.books.close_recovered():
-            self.log(f"{name}: every client is back")
+        if not applying:
+            self._close_events()
         line = self.books.line(now_ns(), phase)
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)
         self._observer.feed(line)
         return line
+
+    def _close_events(self) -> None:
+        """Stop following who came back, so that a later drop is another event's; every worker has to be heard first."""
+        youngest_ns = max((event.t0_ns for event in self.books.events.values()), default=0)
+        if now_ns() - youngest_ns < EVENT_AT_LEAST_S * NS_PER_S:
+            return
+        for name in self.books.close_recovered():
+            self.bridge.tell(messages.UNFOLLOW, {"id": name})
+            self.log(f"{name}: every client is back")
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -43,11 +43,10 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
                 ("target.dialect", "target.stack"),
                 f'found "{target.dialect}", allowed with stack = "reference": "socketio"',
             )
-    elif target.departs("nodes"):
-        yield Objection(
-            ("target.nodes", "target.stack"),
-            f'found {target.nodes}, allowed only with stack = "reference"; leave it out',
-        )
+        return
+    for key in ("nodes", "ping_interval", "ping_timeout"):
+        if target.departs(key if key == "nodes" else f"{key}_s"):
+            yield Objection((f"target.{key}", "target.stack"), 'allowed only with stack = "reference"; leave it out')
 
 
 def tls_fits(profile: Profile) -> Iterator[Objection]:

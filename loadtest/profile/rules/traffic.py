@@ -63,7 +63,7 @@ def publish_speaks_its_dialect(profile: Profile) -> Iterator[Objection]:
             yield Objection(("publish.ack", "target.dialect"), 'allowed only with target.dialect = "socketio"')
         if publish.http is not None:
             yield Objection(("publish.http", "publish.via"), 'allowed only with via = "http"')
-    if publish.rate_per_s > 0:
+    if publish.rate_per_s > 0 or profile.publish_rate_per_s > 0:
         needed = "http" if publish.via == "http" else _OF_DIALECT[dialect][0]
         if getattr(publish, needed) is None:
             yield Objection(
@@ -77,7 +77,7 @@ def publish_speaks_its_dialect(profile: Profile) -> Iterator[Objection]:
 def publishes_can_be_recognised(profile: Profile) -> Iterator[Objection]:
     """What is published reaches somebody and carries the marker, and waits out its deadline."""
     publish = profile.publish
-    if publish.rate_per_s == 0:
+    if publish.rate_per_s == 0 and profile.publish_rate_per_s == 0:
         return
     key, content = _published(profile)
     names = {name for _, text in texts(content) for name in scan(text).names}
