@@ -27,6 +27,8 @@ CONNECTION_BYTES = 6_000
 """Client user space, ledger and one kernel socket with its buffers."""
 BOTH_ENDS_BYTES = 14_000
 """The same when the target runs on this machine too."""
+NODE_FILES = 256
+"""Open files that a gateway node of the reference stack keeps for itself before it calls itself full."""
 PROCESS_BYTES = 12_000_000
 """A forked worker with its histograms."""
 BASE_BYTES = 250_000_000
@@ -59,6 +61,8 @@ class Demand:
     """Addresses and ports to connect to."""
     local_target: bool = False
     """The target runs on this machine too and needs its share."""
+    nodes: int = 0
+    """Gateway processes that are started for the run and share its connections."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def findings(machine: Machine, demand: Demand) -> list[Finding]:
     """Hold what is needed against what there is: open files of a process and of the system, ports, memory."""
     return [
         open_files(machine, demand),
+        *([node_files(machine, demand)] if demand.nodes else []),
         system_files(machine, demand),
         ports(machine, demand),
         memory(machine, demand),
@@ -166,9 +171,25 @@ def open_files(machine: Machine, demand: Demand) -> Finding:
         remedy = f"population.herd_size of at most {usable_files(machine.nofile)}, or ulimit -n {need}"
     else:
         remedy = f"--workers {enough}, or ulimit -n {need}"
-    if need > machine.nofile_hard:
-        remedy += f' (the hard limit is {machine.nofile_hard:,}: a line "* hard nofile {need}" in limits.conf lifts it)'
-    return Finding("open files per process", machine.nofile, need, ok=False, remedy=remedy)
+    return Finding("open files per process", machine.nofile, need, ok=False, remedy=remedy + _lift(machine, need))
+
+
+def _lift(machine: Machine, need: int) -> str:
+    """Say how the hard limit of open files is lifted, when it is what stands in the way."""
+    if need <= machine.nofile_hard:
+        return ""
+    return f' (the hard limit is {machine.nofile_hard:,}: a line "* hard nofile {need}" in limits.conf lifts it)'
+
+
+def node_files(machine: Machine, demand: Demand) -> Finding:
+    """Judge the file limit of a gateway node that inherits it from us."""
+    limit, need = "open files per gateway node", ceil(demand.connections / demand.nodes) + NODE_FILES
+    if need <= machine.nofile:
+        return Finding(limit, machine.nofile, need, ok=True)
+    remedy = f"ulimit -n {need}"
+    if machine.nofile > NODE_FILES:
+        remedy = f"target.nodes of at least {ceil(demand.connections / (machine.nofile - NODE_FILES))}, or {remedy}"
+    return Finding(limit, machine.nofile, need, ok=False, remedy=remedy + _lift(machine, need))
 
 
 def system_files(machine: Machine, demand: Demand) -> Finding:

@@ -41,6 +41,8 @@ _REMEDIES = {
     errno.EACCES: "name a folder that may be written with --out",
     errno.EPERM: "name a folder that may be written with --out",
     errno.EROFS: "name a folder on a writable disk with --out",
+    errno.ENOTDIR: "a file stands in the way; name another folder with --out",
+    errno.EEXIST: "a file stands in the way; name another folder with --out",
 }
 
 

@@ -91,6 +91,20 @@ def test_a_herd_larger_than_a_process_is_refused_with_a_size_that_fits() -> None
     assert "population.herd_size of at most 921" in text
 
 
+def test_a_gateway_node_that_cannot_hold_its_share_is_refused_with_the_nodes_that_could() -> None:
+    demand = Demand(connections=6_000, workers=4, nodes=2, local_target=True)
+    assert "open files per gateway node" in {finding.limit for finding in findings(MACHINE, demand)}
+    assert refusals(findings(MACHINE, demand)) == []
+    tight = replace(MACHINE, nofile=2_256, nofile_hard=2_256)
+    assert refusals(findings(tight, demand)) == [
+        "open files per gateway node: 3,256 needed, 2,256 there; target.nodes of at least 3, or ulimit -n 3256"
+        ' (the hard limit is 2,256: a line "* hard nofile 3256" in limits.conf lifts it)'
+    ]
+    assert refusals(findings(tight, replace(demand, nodes=3))) == []
+    (sentence,) = refusals(findings(replace(MACHINE, nofile=200), replace(demand, connections=100)))
+    assert sentence.endswith("; ulimit -n 306")
+
+
 def test_ports_of_one_pair_are_refused_with_the_number_of_addresses() -> None:
     (text,) = refusals(findings(MACHINE, Demand(100_000, workers=6, herd_size=250)))
     assert text == "local ports: 100,000 needed, 12,000 there; 9 addresses in population.source_addresses"
