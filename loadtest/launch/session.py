@@ -27,7 +27,7 @@ from locust import runners
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtest.errors import LoadtestError, UsageError
+from loadtest.errors import UsageError
 from loadtest.faults.fault import Control
 from loadtest.faults.registry import build_faults
 from loadtest.herd.addresses import automatic, expand
@@ -37,6 +37,7 @@ from loadtest.launch.crew import Crew
 from loadtest.launch.probe import probe_all
 from loadtest.launch.stack import ReferenceStack
 from loadtest.metrics import thresholds
+from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
@@ -62,10 +63,6 @@ class Options:
     master_port: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
-
-
-class Interrupted(LoadtestError):  # noqa: N818 - not an error of anybody's
-    """Somebody asked for the end before the run had begun."""
 
 
 def run_profile(
@@ -98,6 +95,8 @@ class _Session:
         self._stack: ReferenceStack | None = None
         self._crew: Crew | None = None
         self._environment: Environment | None = None
+        self._port = 0
+        self._interrupted = False
 
     # --- the way up --------------------------------------------------------------------------------------------------
 
@@ -105,7 +104,7 @@ class _Session:
         memory_before = psutil.virtual_memory().available
         preflight.raise_open_files()
         workers = self._fit()
-        publishers = 1 if self._profile.publish.rate_per_s else 0
+        publishers = 1 if self._profile.publish_rate_per_s else 0
         context = tls_context(self._profile)
         if self._profile.target.stack is None:
             name = self._profile.target.tls.server_name if self._profile.target.tls else None
@@ -118,12 +117,16 @@ class _Session:
             gevent.signal_handler(number, self._on_signal, number)
         with folder:
             self._write_manifest(folder, workers + publishers)
-            if self._profile.target.stack is not None:
-                self._start_stack(folder)
-            port = self._start_master(folder, workers, publishers)
-            control = self._await_stack()
-            assert self._crew is not None
-            self._crew.wait_ready()
+            self._start_master()
+            assert self._environment is not None
+            facts = {"tags": dict(self._options.tags)}
+            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
+            self._recorder = recorder
+            try:
+                control = self._start_processes(folder, workers, publishers)
+            except KeyboardInterrupt:  # nothing was measured, and the folder says so
+                return recorder.finish(str(Phase.RAMP)), folder.path
+            recorder.profile = self._profile
             surroundings = Surroundings(
                 workers=workers,
                 publishers=publishers,
@@ -132,18 +135,11 @@ class _Session:
                 control=control,
                 memory_before=memory_before,
             )
-            assert self._environment is not None
-            facts = {"tags": dict(self._options.tags)}
-            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
-            self._recorder = recorder
             conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)
             refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor)]
             if refusals:
                 raise UsageError("; ".join(refusals))
             self._conductor = conductor
-            logger.info(
-                "master on %s:%d, %d workers, %d publishers", self._options.master_host, port, workers, publishers
-            )
             return conductor.run(), folder.path
 
     def _fit(self) -> int:
@@ -167,6 +163,7 @@ class _Session:
             sources=sources,
             destinations=profile.target.nodes if profile.target.stack else len(profile.target.urls),
             local_target=local,
+            nodes=profile.target.nodes if profile.target.stack else 0,
         )
         found = preflight.findings(machine, demand)
         if self._options.master_port:
@@ -194,29 +191,24 @@ class _Session:
             }
         )
 
-    def _start_stack(self, folder: RunFolder) -> None:
-        target = self._profile.target
-        self._stack = ReferenceStack.start(
-            version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
-        )
-
-    def _await_stack(self) -> Control | None:
-        if self._stack is None:
-            return None
-        ready = self._stack.wait_ready()
-        self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
-        return Control(ready.control_url, ready.control_token)
-
-    def _start_master(self, folder: RunFolder, workers: int, publishers: int) -> int:
+    def _start_master(self) -> None:
         runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
-        host, port = self._options.master_host, self._options.master_port or _free_port(self._options.master_host)
+        self._port = self._options.master_port or _free_port(self._options.master_host)
         environment = Environment(user_classes=[Population, Publisher], events=locust.events)
         environment.dispatcher_class = cast(Any, self._dispatcher)
-        environment.create_master_runner(host, port)
+        environment.create_master_runner(self._options.master_host, self._port)
         self._environment = environment
+
+    def _start_processes(self, folder: RunFolder, workers: int, publishers: int) -> Control | None:
+        """Start the stack and the workers side by side; return when all are up."""
+        target = self._profile.target
+        if target.stack is not None:
+            self._stack = ReferenceStack.start(
+                version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
+            )
         self._crew = Crew.start(
-            master_host=host,
-            master_port=port,
+            master_host=self._options.master_host,
+            master_port=self._port,
             profile_path=folder.path / "profile.toml",
             run_id=folder.run_id,
             workers=workers,
@@ -224,7 +216,16 @@ class _Session:
             log_dir=folder.logs_dir,
         )
         self._children.add(self._crew.child)
-        return port
+        control = None
+        if self._stack is not None:
+            ready = self._stack.wait_ready()
+            self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
+            control = Control(ready.control_url, ready.control_token)
+        self._crew.wait_ready()
+        logger.info(
+            "master on %s:%d, %d workers, %d publishers", self._options.master_host, self._port, workers, publishers
+        )
+        return control
 
     def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
         assert self._recorder is not None
@@ -251,10 +252,10 @@ class _Session:
         return str(self._stack.child.exit()).splitlines()[0]
 
     def _on_signal(self, number: int) -> None:
-        name = signal.Signals(number).name
-        if self._conductor is not None:
-            self._conductor.interrupt(f"Interrupted by {name}.")
-        else:
+        if self._recorder is not None:
+            self._recorder.over = self._recorder.over or f"Interrupted by {signal.Signals(number).name}."
+        if self._conductor is None and not self._interrupted:
+            self._interrupted = True  # once: the way down is not to be interrupted
             gevent.kill(self._main, KeyboardInterrupt())
 
     # --- the way down ------------------------------------------------------------------------------------------------
