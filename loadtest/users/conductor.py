@@ -150,7 +150,11 @@ class Conductor:
             self._strike(elapsed_s)
             if elapsed_s >= self._next_line_s:
                 self._next_line_s = math.floor(elapsed_s) + LINE_S
-                line = self._record.write_line(str(self._phase), watchful=self._phase is not Phase.DRAIN)
+                line = self._record.write_line(
+                    str(self._phase),
+                    watchful=self._phase is not Phase.DRAIN,
+                    applying=any(not greenlet.dead for greenlet in self._applying),
+                )
                 self._rss_before = self._rss_before or line["generator"]["rss_bytes"]
 
     def _watch_processes(self) -> None:
