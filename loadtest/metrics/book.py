@@ -123,7 +123,7 @@ def latencies_of(times_ns: list[int], zero_ns: int) -> Histogram:
 
 
 def _buckets_between(lowest_ns: int, highest_ns: int) -> int:
-    """Return about how many buckets lie between two values: those of the lower one's width, 1024 per doubling at most."""
+    """Return about how many buckets lie between two values: of the lower one's width, at most 1024 per doubling."""
     doublings = highest_ns.bit_length() - max(lowest_ns.bit_length(), 1)
     return min((highest_ns - lowest_ns) // width(lowest_ns), 1024 * (doublings + 1)) + 1
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.delivery import CLASSES
+from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import HERD_HISTOGRAMS, Second, WorkerReport

@@ -181,10 +181,10 @@ class Ledger:
             True when the subscription was eligible, and this was its first copy and in time.
         """
         since_ns = self.since[subscription]
-        if self._channel_of[subscription] != book.channel:
-            self._note(book, "misrouted")
-        elif book.closed or now_ns > book.sched_ns + self._deadline_ns:
+        if book.closed or now_ns > book.sched_ns + self._deadline_ns:
             self._note(book, "late")
+        elif self._channel_of[subscription] != book.channel:
+            self._note(book, "misrouted")
         elif since_ns == NOT_SUBSCRIBED or book.sched_ns < since_ns:
             return self._replay(subscription, book, now_ns)
         elif not self._advance(subscription, book):
@@ -305,20 +305,26 @@ class Ledger:
             kind = "gone" if self.since[past.subscription] == NOT_SUBSCRIBED else "recovered"
             eligible[kind] += 1
             lost[kind] += not past.has(book)
-        if book.delivered == expected:
+        if book.delivered == expected >= eligible.total():
             eligible["throughout"] = expected - eligible.total()
             return eligible, lost
         for subscription in self._members.get(book.channel, ()):
             if NOT_SUBSCRIBED < self.since[subscription] <= book.sched_ns:
                 eligible["throughout"] += 1
-                progress = self._progress(subscription, book.epoch)
-                lost["throughout"] += progress is None or not progress.has(book.seq)
+                lost["throughout"] += not self._has(subscription, book)
         overdue = book.overdue
         for kind in CLASSES:
             more = min(overdue, eligible[kind] - lost[kind])
             lost[kind] += more
             overdue -= more
         return eligible, lost
+
+    def _has(self, subscription: int, book: Book) -> bool:
+        held = self.held[subscription]
+        if held is not None and held.epoch == book.epoch:
+            return held.seq >= book.seq
+        progress = self._apart.get(subscription, {}).get(book.epoch)
+        return progress is not None and progress.has(book.seq)
 
     def _void(self, book: Book, stream: Stream) -> None:
         """Throw away a book that turned out foreign: nobody has that number now."""
