@@ -163,7 +163,16 @@ def test_profiles_for_other_servers_need_nothing_of_ours(name: str) -> None:
 
 
 def test_every_shipped_profile_states_its_purpose_on_top() -> None:
-    assert sorted(shipped_profiles()) == ["any-socketio", "any-websocket", "deploy-storm", "smoke", "steady"]
+    assert sorted(shipped_profiles()) == [
+        "any-socketio",
+        "any-websocket",
+        "deploy-storm",
+        "hundred-thousand",
+        "million",
+        "smoke",
+        "steady",
+        "ten-thousand",
+    ]
     for name, path in shipped_profiles().items():
         assert path.read_text().startswith(f"# {name}: "), name
         assert load_profile(name).name == name

@@ -46,7 +46,10 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
         return
     for key in ("nodes", "ping_interval", "ping_timeout"):
         if target.departs(key if key == "nodes" else f"{key}_s"):
-            yield Objection((f"target.{key}", "target.stack"), 'allowed only with stack = "reference"; leave it out')
+            found = "" if key != "nodes" else f"found {target.nodes}, "
+            yield Objection(
+                (f"target.{key}", "target.stack"), f'{found}allowed only with stack = "reference"; leave it out'
+            )
 
 
 def tls_fits(profile: Profile) -> Iterator[Objection]:
