@@ -14,8 +14,8 @@ import locust  # isort: skip  # first: it patches the standard library, which mu
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -97,6 +97,7 @@ class _Session:
         self._environment: Environment | None = None
         self._port = 0
         self._interrupted = False
+        self._forking = False
 
     # --- the way up --------------------------------------------------------------------------------------------------
 
@@ -202,20 +203,21 @@ class _Session:
     def _start_processes(self, folder: RunFolder, workers: int, publishers: int) -> Control | None:
         """Start the stack and the workers side by side; return when all are up."""
         target = self._profile.target
-        if target.stack is not None:
-            self._stack = ReferenceStack.start(
-                version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
+        with self._uninterrupted():
+            if target.stack is not None:
+                self._stack = ReferenceStack.start(
+                    version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
+                )
+            self._crew = Crew.start(
+                master_host=self._options.master_host,
+                master_port=self._port,
+                profile_path=folder.path / "profile.toml",
+                run_id=folder.run_id,
+                workers=workers,
+                publishers=publishers,
+                log_dir=folder.logs_dir,
             )
-        self._crew = Crew.start(
-            master_host=self._options.master_host,
-            master_port=self._port,
-            profile_path=folder.path / "profile.toml",
-            run_id=folder.run_id,
-            workers=workers,
-            publishers=publishers,
-            log_dir=folder.logs_dir,
-        )
-        self._children.add(self._crew.child)
+            self._children.add(self._crew.child)
         control = None
         if self._stack is not None:
             ready = self._stack.wait_ready()
@@ -256,7 +258,17 @@ class _Session:
             self._recorder.over = self._recorder.over or f"Interrupted by {signal.Signals(number).name}."
         if self._conductor is None and not self._interrupted:
             self._interrupted = True  # once: the way down is not to be interrupted
-            gevent.kill(self._main, KeyboardInterrupt())
+            if not self._forking:
+                gevent.kill(self._main, KeyboardInterrupt())
+
+    @contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        """Put off an interrupt, so that no process is started without being taken into our books."""
+        self._forking = True
+        yield
+        self._forking = False
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     # --- the way down ------------------------------------------------------------------------------------------------
 
