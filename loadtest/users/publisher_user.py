@@ -92,6 +92,8 @@ class PublisherUser(User):
                 if self._bridge.publish_from_ns != start_ns:
                     break
                 self._publish(channel, sched_ns)
+            else:
+                gevent.sleep(POLL_S)  # no channel of this publisher's has a rate: nothing to publish here
 
     def _schedule(self, start_ns: int) -> Iterator[tuple[int, int]]:
         """Yield (scheduled time, channel) in order of time: each channel group has a schedule of its own."""
