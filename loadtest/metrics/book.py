@@ -8,11 +8,12 @@ right channel, right epoch, next in order, eligible. Everything else takes the l
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 
-from loadtest.metrics.histogram import Histogram, bucket, width
+from loadtest.metrics.histogram import LEADING_BITS, Histogram
 
-DENSE = 4
-"""From this many receipts per bucket on, looking for the buckets' ends beats looking at every receipt."""
+FEW = 24
+"""Below this many receipts, one by one is faster than doubling by doubling."""
 
 
 class Book:
@@ -105,27 +106,23 @@ class Book:
 def latencies_of(times_ns: list[int], zero_ns: int) -> Histogram:
     """Return the histogram of `time - zero_ns` over ascending, non-empty `times_ns`: as if each had been recorded.
 
-    Cost: 0.25 us per time; if they are dense (see DENSE), 0.6 us per bucket.
+    Between two powers of two all buckets are equally wide, so there one shift finds them all.
+    Cost: 0.1 us per time and 1.5 us per doubling (measured, two busy cores); `record_many` takes 0.3 us per time.
     """
     histogram = Histogram()
-    lowest, highest = times_ns[0] - zero_ns, times_ns[-1] - zero_ns
-    if lowest < 0 or _buckets_between(lowest, highest) * DENSE > len(times_ns):
+    lowest, highest, end = times_ns[0] - zero_ns, times_ns[-1] - zero_ns, len(times_ns)
+    if lowest < 0 or end < FEW:
         histogram.record_many([time - zero_ns for time in times_ns])
         return histogram
-    counts, at, end = histogram.counts, 0, len(times_ns)
+    counts, at = histogram.counts, 0
     while at < end:
-        edge = bucket(times_ns[at] - zero_ns)
-        after = bisect_left(times_ns, zero_ns + edge + width(edge), at + 1)
-        counts[edge] = after - at
+        shift = max(0, (times_ns[at] - zero_ns).bit_length() - LEADING_BITS)
+        after = bisect_left(times_ns, zero_ns + (1 << LEADING_BITS + shift), at + 1)
+        for number, count in Counter([(time - zero_ns) >> shift for time in times_ns[at:after]]).items():
+            counts[number << shift] = count
         at = after
     histogram.count, histogram.min_ns, histogram.max_ns = end, lowest, highest
     return histogram
-
-
-def _buckets_between(lowest_ns: int, highest_ns: int) -> int:
-    """Return about how many buckets lie between two values: of the lower one's width, at most 1024 per doubling."""
-    doublings = highest_ns.bit_length() - max(lowest_ns.bit_length(), 1)
-    return min((highest_ns - lowest_ns) // width(lowest_ns), 1024 * (doublings + 1)) + 1
 
 
 class _Cut(Book):

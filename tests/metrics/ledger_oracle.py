@@ -1,4 +1,4 @@
-"""The delivery figures from their definitions (METRICS.md, "Delivery"): every event kept in lists, nothing incremental."""
+"""The delivery figures from their definitions (METRICS.md, "Delivery"): events kept in lists, nothing incremental."""
 
 from __future__ import annotations
 
