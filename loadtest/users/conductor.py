@@ -166,10 +166,13 @@ class Conductor:
         for info in record.bridge.silent_workers():
             record.lose(info, "its heartbeat stopped")
         if not record.bridge.count("herd"):
+            record.verdict.invalid.append("No worker was left, so the run ended early.")
+            record.broken = True
             self.interrupt("Every worker was lost.")
         death = self._around.stack_death()
         if death is not None:
             record.verdict.failed.append(f"The stack under test ended during the run: {death}.")
+            record.broken = True
             self.interrupt(f"The stack under test ended: {death}.")
 
     def _advance(self, elapsed_s: float) -> None:

@@ -44,6 +44,7 @@ class Recorder:
     Attributes:
         began: whether `begin` was called; before that there is nothing to finish.
         over: the sentence that says why the run ended early, or None.
+        broken: it ended early because a part of it broke, not because somebody wished it.
         memory: bytes per held connection, of the workers and of the whole machine.
     """
 
@@ -63,6 +64,7 @@ class Recorder:
         bridge.log = self.log
         self.began = False
         self.over: str | None = None
+        self.broken = False
         self.memory: tuple[float | None, float | None] = (None, None)
         self.books = self._new_books(0)
         self._observer = observer
@@ -163,7 +165,7 @@ class Recorder:
             for info in self.bridge.finish(HASTY_TIMEOUT_S if self.over else FINAL_TIMEOUT_S):
                 self.verdict.invalid.append(f"Worker {info.number} ({info.role}) did not send its last report.")
         verdict = self.verdict
-        verdict.interrupted = self.over if not (verdict.failed or verdict.unreachable) else None
+        verdict.interrupted = None if self.broken or verdict.unreachable else self.over
         end_ns = now_ns()
         self.books.finish(end_ns)
         run = summarise(
@@ -175,6 +177,7 @@ class Recorder:
             self._facts,
             memory=self.memory,
             end_ns=end_ns,
+            clock_error_ns=self.bridge.clock_error_ns(),
         )
         try:
             if self.began:
