@@ -152,7 +152,7 @@ class Profile(Section):
             redact: replace secrets (auth, headers, query, variables, hello, credentials in URLs) by "***".
         """
         content = self.content()
-        for table, key in self._files(content):
+        for table, key in self.files_in(content):
             table[key] = str(self.file(table[key]).absolute())
         return dumps(redacted(content) if redact else content)
 
@@ -170,13 +170,13 @@ class Profile(Section):
         if self.target.stack is not None:
             content["target"].pop("url")
             content["target"].get("bootstrap", {}).pop("url", None)
-        for table, key in self._files(content):
+        for table, key in self.files_in(content):
             table[key] = Path(table[key]).name
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @staticmethod
-    def _files(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    def files_in(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         """Return (table, key) of every file that the plain data of a profile names."""
         tls = content["target"].get("tls", {})
         places = [(content["client"], "csv"), *((tls, key) for key in ("ca", "cert", "key"))]

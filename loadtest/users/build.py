@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtest.clock import NS_PER_S
+from loadtest.clock import NS_PER_S, Clock, now_ns
 from loadtest.errors import UsageError
 from loadtest.herd.addresses import automatic, expand
 from loadtest.herd.clients import Bootstrap, Hooks, Settings
@@ -88,6 +88,7 @@ class Plan:
     profile: Profile
     run: str
     worker: int = 0
+    clock: Clock = now_ns
 
 
 def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | None = None, connections: int = 0) -> Herd:
@@ -127,6 +128,7 @@ def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | Non
         ledger=make_ledger(profile) if listening else None,
         rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}"),
         hooks=hooks,
+        clock=plan.clock,
     )
 
 

@@ -24,7 +24,7 @@ from gevent.event import Event
 from locust import User
 from locust.env import Environment
 
-from loadtest.clock import NS_PER_S, now_ns
+from loadtest.clock import NS_PER_S
 from loadtest.herd.herd import Herd
 from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.profile.model import Profile
@@ -152,9 +152,10 @@ class HerdUser(User):
 
     def _connect(self, start_ns: int, rate_per_s: float) -> None:
         """Give every slot its place in the open-loop schedule: client i connects at i / rate."""
-        late = now_ns() > start_ns + NS_PER_S
+        now_ns = bridge_of(self.environment).clock()
+        late = now_ns > start_ns + NS_PER_S
         first = self.herd.index(self.slots.start) if late and self.slots else 0
-        base_ns = now_ns() if late else start_ns
+        base_ns = now_ns if late else start_ns
         for slot in self.slots:
             place = self.herd.index(slot) - first
             self.herd.schedule(slot, base_ns + round(place * NS_PER_S / rate_per_s))

@@ -1,11 +1,12 @@
 """The master's end of the bridge: introduces workers to the run, relays announcements, merges reports into the books.
 
+    workers --clock--> what time it is                     (see `timekeeper`)
     workers --hello--> who is there --plan--> workers      (before any user is spawned)
     worker --published--> all other workers                (a message is expected everywhere its channel has members)
     workers --report--> Books;  malformed ones are counted, named and dropped
 
 Law: a worker speaks only with the identity Locust gave its connection; two that claim the same number, or one of
-another version, are refused with the reason.
+another version, or one that comes after the plan, are told so and take no part.
 """
 
 from __future__ import annotations
@@ -23,18 +24,25 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 from loadtest import __version__
 from loadtest.clock import NS_PER_S, now_ns
 from loadtest.metrics.books import Books
+from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
-from loadtest.users import messages
+from loadtest.users import messages, shipment
+from loadtest.users.timekeeper import MOST_NS, answer, clock_identity
 
 logger = logging.getLogger(__name__)
 
 MAX_ANNOUNCED = 100_000
 LOCAL = "local"
+ROLES = ("herd", "publisher", "any")
 
 
 @dataclass(slots=True)
 class WorkerInfo:
-    """A worker that introduced itself. `number` counts from 0 over all; `of_role` within its role."""
+    """A worker that introduced itself. `number` counts from 0 over all; `of_role` within its role.
+
+    pid: 0 for a remote worker: a pid means something on its own machine only.
+    clock_error_ns: the largest error of its copy of the master's clock so far.
+    """
 
     node: str
     role: str
@@ -43,6 +51,8 @@ class WorkerInfo:
     number: int
     of_role: int = 0
     lost: str = ""
+    remote: bool = False
+    clock_error_ns: int = 0
 
 
 class MasterBridge:
@@ -57,6 +67,11 @@ class MasterBridge:
         self._runner = runner
         self.log: Callable[[str], None] = logger.info
         self._distributed = isinstance(runner, MasterRunner)
+        self._closed = False
+        self._refused: set[str] = set()
+        self._identity = clock_identity()
+        if self._distributed:
+            runner.register_message(messages.CLOCK, self._on_clock)
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report)
         runner.register_message(messages.PUBLISHED, self._on_published)
@@ -70,17 +85,39 @@ class MasterBridge:
 
     def _on_hello(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         data = msg.data if isinstance(msg.data, dict) else {}
+        role, remote = str(data.get("role", "any")), data.get("remote") is True
         if data.get("version") != __version__:
-            self.log(f"worker {msg.node_id} refused: it runs version {data.get('version')}, the master {__version__}")
-            return
-        if msg.node_id not in self.workers:
-            self.workers[msg.node_id] = WorkerInfo(
-                msg.node_id,
-                str(data.get("role", "any")),
-                int(data.get("pid") or 0),
-                str(data.get("host", "")),
-                len(self.workers),
-            )
+            self._refuse(msg.node_id, f"it runs version {data.get('version')}, the master {__version__}")
+        elif role not in ROLES:
+            self._refuse(msg.node_id, f"it has the role {role[:40]!r}; there are {', '.join(ROLES)}")
+        elif msg.node_id in self.workers:
+            return  # it says hello until it has its plan
+        elif self._closed:
+            self._refuse(msg.node_id, "the run has begun without it")
+        else:
+            pid = 0 if remote else int(data.get("pid") or 0)
+            host = str(data.get("host", ""))[:255]
+            self.workers[msg.node_id] = WorkerInfo(msg.node_id, role, pid, host, len(self.workers), remote=remote)
+
+    def _refuse(self, node: str, reason: str) -> None:
+        """Tell a worker that it takes no part; it may ask again, but the log has it once."""
+        if node not in self._refused:
+            self._refused.add(node)
+            self.log(f"worker {node} refused: {reason}")
+        self._send(messages.REFUSED, {"reason": reason}, node)
+
+    def _on_clock(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        heard_ns = now_ns()
+        try:
+            self._send(messages.CLOCK, answer(msg.data or {}, heard_ns, self._identity), msg.node_id)
+        except (ValueError, AttributeError) as error:  # another process's words: said, and not answered
+            self.log(f"question of worker {msg.node_id} about the time refused: {error}")
+
+    def clock_error_ns(self) -> int:
+        """Return the largest error of a time between two workers, publisher and listener: the sum of both; 0 here."""
+        publishing = [info.clock_error_ns for info in self.workers.values() if info.role != "herd"]
+        listening = [info.clock_error_ns for info in self.workers.values() if info.role != "publisher"]
+        return max(publishing, default=0) + max(listening, default=0)
 
     def count(self, role: str | None = None) -> int:
         """Return how many workers (of a role) have introduced themselves and are not lost."""
@@ -93,6 +130,8 @@ class MasterBridge:
 
     def send_plan(self, profile: Profile | None, connections: int) -> None:
         """Tell every worker its place in the run, and the profile unless each user class names its own."""
+        self._closed = profile is not None  # else Locust leads, and a worker that comes late has its place next time
+        parcel = None
         of_role: dict[bool, int] = {True: 0, False: 0}
         for info in self.workers.values():
             publishes = info.role == "publisher"
@@ -108,6 +147,9 @@ class MasterBridge:
                 "profile": None if profile is None else profile.content(),
                 "folder": "" if profile is None else str(profile.file("")),
             }
+            if info.remote and profile is not None:
+                parcel = shipment.pack(profile) if parcel is None else parcel
+                plan["files"] = parcel
             self._send(messages.PLAN, plan, info.node)
 
     def silent_workers(self) -> list[WorkerInfo]:
@@ -145,7 +187,11 @@ class MasterBridge:
             self.log(f"report refused: worker {info.number} speaks as worker {data.get('worker')}")
             return
         try:
+            error_ns = integer(
+                data.get("clock_error_ns", 0) if isinstance(data, dict) else 0, "clock_error_ns", 0, MOST_NS
+            )
             self.books.merge(data)
+            info.clock_error_ns = max(info.clock_error_ns, error_ns)
         except ValueError as error:
             self.log(f"report of worker {info.number} refused: {error}")
 

@@ -1,9 +1,12 @@
 """The names of what master and workers tell each other over Locust's own connection, and what each carries.
 
-worker -> master   hello      {"role", "version", "pid", "host"}
+worker -> master   clock      {"asked_ns"}         what time is it? (see `timekeeper`)
+                   hello      {"role", "version", "pid", "host", "remote"}
                    report     one interval (see `WorkerBridge.report`); the last one says "final": true
                    published  {"messages": [[channel, epoch, seq, sched_ns, late_ns], ...]}
-master -> worker   plan       {"run", "worker", "herd", "herds", "connections", "profile", "folder"}   first of all
+master -> worker   clock      {"asked_ns", "heard_ns", "answered_ns", "clock"}
+                   refused    {"reason"}           the run goes on without you
+                   plan       {"run", "worker", "herd", "herds", "connections", "profile", "folder", "files"}
                    go         {"start_ns"}            the population connects from here on, by the ramp
                    publish    {"start_ns" | None}     publishers start at that time, or stop
                    published  as above, from another worker
@@ -15,7 +18,9 @@ master -> worker   plan       {"run", "worker", "herd", "herds", "connections", 
 
 from __future__ import annotations
 
+CLOCK = "loadtest.clock"
 HELLO = "loadtest.hello"
+REFUSED = "loadtest.refused"
 REPORT = "loadtest.report"
 PUBLISHED = "loadtest.published"
 PLAN = "loadtest.plan"

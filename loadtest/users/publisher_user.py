@@ -21,7 +21,7 @@ from geventhttpclient import HTTPClient
 from locust import User
 from locust.env import Environment
 
-from loadtest.clock import NS_PER_S, now_ns
+from loadtest.clock import NS_PER_S
 from loadtest.herd.herd import Herd
 from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.metrics.ledger import Announced
@@ -60,6 +60,7 @@ class PublisherUser(User):
     def on_start(self) -> None:
         """Connect, and publish whenever the master says so."""
         self._bridge = bridge_of(self.environment)
+        self._clock = self._bridge.clock
         self._plan = profile_of(self.environment, type(self).profile)
         publish = self._plan.publish
         names = self._plan.channel_names
@@ -84,7 +85,7 @@ class PublisherUser(User):
                 gevent.sleep(POLL_S)
                 continue
             for number, (sched_ns, channel) in enumerate(self._schedule(start_ns)):
-                wait_ns = sched_ns - now_ns()
+                wait_ns = sched_ns - self._clock()
                 if wait_ns > 0:
                     gevent.sleep(wait_ns / NS_PER_S)
                 elif number % YIELD_EVERY == 0:
@@ -116,7 +117,7 @@ class PublisherUser(User):
 
     def _publish(self, channel: int, sched_ns: int) -> None:
         seq = self._sequence[channel]
-        late_ns = max(0, now_ns() - sched_ns)
+        late_ns = max(0, self._clock() - sched_ns)
         variables = self._variables
         variables["channel"] = self._plan.channel_names[channel]
         variables["channel_index"] = str(channel)
@@ -158,7 +159,7 @@ class _ByEvent:
                 self._number = (self._number + 1) % MAX_UNANSWERED
                 frame = self._dialect.publish(variables, FIRST_FREE_REQUEST + self._number)
                 if self.herd.send(slot, frame):
-                    self._sent_ns[self._number] = now_ns()
+                    self._sent_ns[self._number] = self._bridge.clock()
                     self._bridge.announce(message)
                     return True
         return False
@@ -176,7 +177,7 @@ class _ByEvent:
         """Measure the round trip of a publish."""
         sent_ns = None if answer.id is None else self._sent_ns.pop(answer.id - FIRST_FREE_REQUEST, None)
         if sent_ns is not None:
-            self.herd.account.ack.record(now_ns() - sent_ns)
+            self.herd.account.ack.record(self._bridge.clock() - sent_ns)
             if not answer.ok:
                 self._bridge.publishing.failures["refused"] += 1
 

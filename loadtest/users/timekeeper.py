@@ -87,11 +87,13 @@ class Timekeeper:
         if data.get("clock") and data["clock"] == self._identity:
             self.known = True
             return
-        stamps = [integer(data.get(key), key, 0, MOST_NS) for key in ("asked_ns", "heard_ns", "answered_ns")]
+        asked_ns, heard_ns, answered_ns = (
+            integer(data.get(key), key, 0, MOST_NS) for key in ("asked_ns", "heard_ns", "answered_ns")
+        )
         if self._estimate is None:
             self._estimate = ClockEstimate()
             self.clock = _shifted(self._estimate)
-        self._estimate.add(Exchange(*stamps, received_ns))
+        self._estimate.add(Exchange(asked_ns, heard_ns, answered_ns, received_ns))
         if not self.known:
             self.known = self._estimate.exchanges >= AT_FIRST
             self._next_ns = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from loadtest.clock import NS_PER_MS
 from loadtest.metrics.books import Books
 from loadtest.metrics.thresholds import Threshold
 from loadtest.profile.model import Profile
@@ -57,6 +58,7 @@ def summarise(
     *,
     memory: tuple[float | None, float | None],
     end_ns: int,
+    clock_error_ns: int = 0,
 ) -> dict[str, Any]:
     """Return run.json.
 
@@ -88,7 +90,7 @@ def summarise(
             harness=harness_facts(len(books.workers)),
             connections=connections,
             fanout=books.fanout_figures(),
-            generator=books.generator_figures(clock_error_ms=0.0),
+            generator=books.generator_figures(clock_error_ms=clock_error_ns / NS_PER_MS),
             events=[books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()],
             thresholds=thresholds,
             invalid_reasons=invalid,

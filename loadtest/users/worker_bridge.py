@@ -1,7 +1,10 @@
 """The worker's end of the bridge: owns the engine and its herds, obeys the master, reports once a second.
 
     master --plan, go, publish, follow, drop, finish--> [WorkerBridge] --schedules--> herds, publishers
-    master <--hello, report (1 Hz), published (4 Hz)--------/
+    master <--clock, hello, report (1 Hz), published (4 Hz)--------/
+
+A worker learns the time, says hello (again and again until it has its plan), and then obeys. It says hello only once it
+knows the time: herds are made with that clock.
 
 Law: everything a report carries is an increment since the last one, so that merging is addition; the connection gauge
 is the only exception. A report is numbered: the master refuses one it has seen.
@@ -23,7 +26,8 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtest import __version__
-from loadtest.clock import NS_PER_S, now_ns
+from loadtest.clock import NS_PER_S, Clock
+from loadtest.errors import LoadtestError, UsageError
 from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
 from loadtest.herd.outage import Outage
@@ -34,6 +38,8 @@ from loadtest.profile.model import Profile
 from loadtest.users import messages
 from loadtest.users.build import Plan, make_herd
 from loadtest.users.engine import Engine, new_poller
+from loadtest.users.shipment import Store
+from loadtest.users.timekeeper import Timekeeper
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +73,14 @@ class WorkerBridge:
     Attributes:
         profile: the master's; None when each user class names its own. connections: of the whole population.
         publish_from_ns: None while publishers are to be quiet.
+        outcome: why this worker gave up, or None.
+        time: this process's copy of the master's clock.
+
+    Args:
+        remote: the worker was started by hand, on any machine, not by the master: files come with the plan.
     """
 
-    def __init__(self, environment: Environment, role: str = "any") -> None:
+    def __init__(self, environment: Environment, role: str = "any", *, remote: bool = False) -> None:
         runner = environment.runner
         assert isinstance(runner, WorkerRunner | LocalRunner)
         self.environment = environment
@@ -83,6 +94,9 @@ class WorkerBridge:
         self.publish_from_ns: int | None = None
         self.publishing = Publishing()
         self.role = role
+        self.remote = remote
+        self.outcome: LoadtestError | None = None
+        self._store = Store()
         self._runner = runner
         self._engine: Engine | None = None
         self._herds: dict[object, Herd] = {}
@@ -108,22 +122,32 @@ class WorkerBridge:
             runner.register_message(name, _adapt(handler))
         if isinstance(runner, WorkerRunner):
             runner.register_message(messages.PUBLISHED, _adapt(self._on_published))
+            runner.register_message(messages.CLOCK, _adapt(self._on_clock))
+            runner.register_message(messages.REFUSED, _adapt(self._on_refused))
+            self.time = Timekeeper(lambda question: runner.send_message(messages.CLOCK, question))
+        else:
+            self.time = Timekeeper(None)
         self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
 
     # --- what users ask for ------------------------------------------------------------------------------------------
 
     @property
+    def clock(self) -> Clock:
+        """Return the clock of the run, in ns: the master's. Asked for once and kept, it costs as little as it can."""
+        return self.time.clock
+
+    @property
     def engine(self) -> Engine:
         """Return this process's engine, made on first use: after the fork."""
         if self._engine is None:
-            self._engine = Engine()
+            self._engine = Engine(self.clock)
         return self._engine
 
     def herd(self, key: object, profile: Profile, *, listening: bool, hooks: Hooks | None, connections: int) -> Herd:
         """Return the herd of `key` (a user class), making it on first use."""
         herd = self._herds.get(key)
         if herd is None:
-            plan = Plan(profile, self.run, self.worker)
+            plan = Plan(profile, self.run, self.worker, self.clock)
             herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections)
             self.engine.add(herd)
             self._herds[key] = herd
@@ -161,17 +185,49 @@ class WorkerBridge:
     # --- what the master says ----------------------------------------------------------------------------------------
 
     def hello(self) -> None:
-        """Introduce this worker to the master."""
+        """Introduce this worker to the master, once it knows the time; until then ask for that."""
+        if not self.time.known:
+            self.time.tend()
+            return
         who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
-        self._runner.send_message(messages.HELLO, who)
+        self._runner.send_message(messages.HELLO, who | {"remote": self.remote})
+
+    def give_up(self, error: LoadtestError) -> None:
+        """End this worker, for a reason that is its exit code too."""
+        logger.error("%s", error)
+        self.outcome = error
+        self.environment.process_exit_code = int(error.exit_code)
+        self._runner.greenlet.kill(block=False)
+
+    def _on_clock(self, data: dict[str, Any]) -> None:
+        knew = self.time.known
+        try:
+            self.time.take(data)
+        except ValueError as error:
+            logger.warning("the master's answer about the time is of no use: %s", error)
+        if self.time.known and not knew:
+            self.hello()
+
+    def _on_refused(self, data: dict[str, Any]) -> None:
+        self.give_up(UsageError(f"the master refused this worker: {data.get('reason')}"))
 
     def _on_plan(self, data: dict[str, Any]) -> None:
+        try:
+            self._take_plan(data)
+        except (LoadtestError, ValueError) as error:  # another process's words: said, and this worker is lost
+            self.give_up(UsageError(f"the master's plan is of no use: {error}"))
+
+    def _take_plan(self, data: dict[str, Any]) -> None:
         self._renew()
         self.run, self.worker = data["run"], data["worker"]
         self.number, self.of = data["herd"], max(1, data["herds"])
         self.connections = data["connections"]
         if data.get("profile"):
-            self.profile = Profile.model_validate(data["profile"]).placed_in(Path(data["folder"]))
+            self.profile = (
+                self._store.unpack(data["profile"], data["files"])
+                if self.remote
+                else Profile.model_validate(data["profile"]).placed_in(Path(data["folder"]))
+            )
 
     def _renew(self) -> None:
         """Forget the run before, if there was one: its herds have been released by their users."""
@@ -180,6 +236,7 @@ class WorkerBridge:
             self.engine.remove(herd)
         self._herds.clear()
         self.hooks.clear()
+        self._store.close()
         self._outages.clear()
         self._announcements.clear()
         self._waiting.clear()
@@ -237,6 +294,7 @@ class WorkerBridge:
         while not self._final:
             gevent.sleep(ANNOUNCE_S)
             self._send_announcements()
+            self.time.tend()
             if not self._planned:
                 self.hello()  # again: the master may not have been listening yet
 
@@ -249,9 +307,9 @@ class WorkerBridge:
         """Send the interval since the last report.
 
         Keys: `worker`, `seq`, `t_ns`, `final`, `herds` (one entry per herd: `connections` gauge, `account`, `ledger`
-        or None), `publishing`, `outages` ({event id: curve increments}), `generator`.
+        or None), `publishing`, `outages` ({event id: curve increments}), `generator`, `clock_error_ns`.
         """
-        now = now_ns()
+        now = self.clock()
         herds = []
         for herd in self._herds.values():
             if herd.ledger is not None:
@@ -278,6 +336,7 @@ class WorkerBridge:
             "publishing": publishing.to_wire(),
             "outages": {event_id: curves for event_id, curves in outages.items() if curves},
             "generator": self.engine.take(),
+            "clock_error_ns": self.time.error_ns,
         }
         self._runner.send_message(messages.REPORT, report)
 
@@ -286,6 +345,7 @@ class WorkerBridge:
         gevent.killall(self._greenlets)
         if self._engine is not None:
             self._engine.stop()
+        self._store.close()
 
 
 def _adapt(handler: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
