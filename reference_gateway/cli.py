@@ -74,6 +74,12 @@ def up(
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="Rule table of the private API, watched for changes.")] = None,
     start_timeout: Annotated[float, typer.Option(help="Seconds each part has to become healthy.", min=0.1)] = 20.0,
+    ping_interval: Annotated[
+        float, typer.Option(help="Seconds between two pings of one client; 120 suits a million of them.", min=0.1)
+    ] = 25.0,
+    ping_timeout: Annotated[
+        float, typer.Option(help="Seconds a client has to answer a ping before it is closed.", min=0.1)
+    ] = 20.0,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -90,6 +96,8 @@ def up(
         log_dir=log_dir,
         rules_file=rules,
         start_timeout_s=start_timeout,
+        ping_interval_s=ping_interval,
+        ping_timeout_s=ping_timeout,
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=os.environ.get("DATABASE_URL") or None,
     )

@@ -25,22 +25,30 @@ from reference_gateway.errors import SettingError
 from reference_gateway.godserver.bootstrap import Godserver
 from reference_gateway.godserver.fleet import Fleet, Node
 from reference_gateway.godserver.http import HttpConnection, sweep
-from reference_gateway.health import probe_http
+from reference_gateway.health import Health, probe_http
 from reference_gateway.settings import read_port, read_text
 
+# Seconds between two probes of one node, and of one that did not answer: after a deploy, clients are waiting for it.
 PROBE_EVERY_S: Final = 0.5
-# A node that did not answer is asked more often: after a deploy, clients are waiting for it.
 PROBE_AGAIN_S: Final = 0.1
-PROBE_TIMEOUT_S: Final = 2.0
+# A large fleet is asked no more often than this in all: probing costs both sides CPU that clients need.
+PROBES_PER_S: Final = 20.0
+AGAIN_PER_S: Final = 100.0
+# A node that is gone refuses at once; one that accepts a storm may take its time.
+PROBE_TIMEOUT_S: Final = 10.0
 
 log = logging.getLogger("godserver")
 
 
-async def _watch(fleet: Fleet, node: Node) -> None:
+async def _watch(fleet: Fleet, node: Node, number: int, count: int) -> None:
+    """Probe node `number` of `count`, for ever; their turns are spread over the interval."""
+    every_s, again_s = max(PROBE_EVERY_S, count / PROBES_PER_S), max(PROBE_AGAIN_S, count / AGAIN_PER_S)
+    await asyncio.sleep(every_s * number / count)
     while True:
-        if fleet.report(node, await probe_http(node.host, node.port, PROBE_TIMEOUT_S)):
-            log.info("%s is %s", node.url, "healthy" if node.healthy else "not healthy")
-        await asyncio.sleep(PROBE_EVERY_S if node.strikes == 0 else PROBE_AGAIN_S)
+        health = await probe_http(node.host, node.port, PROBE_TIMEOUT_S)
+        if fleet.report(node, health is Health.HEALTHY):
+            log.info("%s is %s (%s)", node.url, "healthy" if node.healthy else "not healthy", health.value)
+        await asyncio.sleep(every_s if node.strikes == 0 else again_s)
 
 
 async def _serve(env: Mapping[str, str]) -> None:
@@ -59,7 +67,8 @@ async def _serve(env: Mapping[str, str]) -> None:
         read_port(env),
         backlog=4096,
     )
-    watchers = [asyncio.create_task(_watch(fleet, node)) for node in fleet.nodes]
+    nodes = fleet.nodes
+    watchers = [asyncio.create_task(_watch(fleet, node, at, len(nodes))) for at, node in enumerate(nodes)]
     sweeper = asyncio.create_task(_sweep(connections))
     await ended.wait()
     server.close()

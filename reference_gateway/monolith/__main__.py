@@ -11,6 +11,7 @@ RG_POOL_SIZE                             database connections of the process (5)
 from __future__ import annotations
 
 import os
+import sys
 
 from reference_gateway.monolith.app import MonolithSettings, build_app
 from reference_gateway.serving import run_part, serve
@@ -31,5 +32,11 @@ def _start() -> None:
     serve(build_app(settings), read_text(env, "RG_HOST", "127.0.0.1"), read_port(env), ws="wsproto")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Serve until SIGTERM."""
     run_part("sync", _start)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,7 @@ from reference_gateway.health import probe_http, probe_redis
 from reference_gateway.stack.broker import find_server, redact_url, server_command
 from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
+from reference_gateway.stack.forking import Nursery
 from reference_gateway.stack.part import Part
 from reference_gateway.stack.ports import assign_ports
 from reference_gateway.storage.location import sqlite_url
@@ -37,6 +38,7 @@ class Composition:
     Attributes:
         broker: the embedded broker, None when there is none or REDIS_URL names another.
         inside: the private API and the services behind it.
+        nursery: what forks the gateway nodes.
         godserver: the first call of every client; last to start, so that what it hands out is there.
         gateways: nodes of all versions, in order.
         control_port: where the supervisor's own control server will listen, on loopback.
@@ -44,6 +46,7 @@ class Composition:
     """
 
     broker: Part | None
+    nursery: Nursery
     inside: Sequence[Part]
     godserver: Part
     gateways: Sequence[Part]
@@ -98,6 +101,7 @@ class _Composer:
         broker = self._broker() if self._embeds_broker else None
         return Composition(
             broker=broker,
+            nursery=self._nursery(),
             inside=[self._collections(), self._api()] if self._config.is_split else [],
             godserver=self._godserver(),
             gateways=[self._gateway(name, version) for name, version in self._nodes],
@@ -132,6 +136,7 @@ class _Composer:
             probe=probe_http,
             log_file=self._data.log_file(name),
             version=version,
+            module=module if kind == "gateway" else "",
         )
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
@@ -161,6 +166,10 @@ class _Composer:
             log_file=self._data.log_file("broker"),
         )
 
+    def _nursery(self) -> Nursery:
+        modules = sorted({_module_of(version) for version in self._config.versions})
+        return Nursery(modules, self._environment({}), self._data.log_file("nursery"))
+
     def _collections(self) -> Part:
         env = {"DATABASE_URL": self._database_url, "REDIS_URL": self._redis_url}
         return self._part("collections", "service", "reference_gateway.services", env)
@@ -173,12 +182,15 @@ class _Composer:
         return self._part("api", "api", "reference_gateway.api", env)
 
     def _gateway(self, name: str, version: Version) -> Part:
-        env = {"RG_VERSION": version.name}
+        env = {
+            "RG_VERSION": version.name,
+            "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
+            "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
+        }
         if version.shape == "monolith":
             env["DATABASE_URL"] = self._database_url
             if self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
                 env["REDIS_URL"] = self._redis_url
-            module = "reference_gateway.monolith"
         else:
             env |= {
                 "REDIS_URL": self._redis_url,
@@ -186,8 +198,7 @@ class _Composer:
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
             }
-            module = "reference_gateway.gateway"
-        return self._part(name, "gateway", module, env, version=version.name, path="/socket.io/")
+        return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
     def _godserver(self) -> Part:
         fleet: dict[str, list[str]] = {version.name: [] for version in self._config.versions}
@@ -204,6 +215,10 @@ class _Composer:
         where = redact_url(self._config.database_url) if self._config.database_url else self._database_url
         parts.append({"name": "storage", "kind": "storage", "url": where})
         return parts
+
+
+def _module_of(version: Version) -> str:
+    return "reference_gateway.monolith" if version.shape == "monolith" else "reference_gateway.gateway"
 
 
 def _authority(host: str, port: int) -> str:

@@ -15,6 +15,7 @@ from reference_gateway.errors import SettingError
 from reference_gateway.versions import Version, find
 
 MAX_NODES: Final = 256
+MAX_PING_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class StackConfig:
         log_dir: where the parts' output goes; None = `logs` in the data folder.
         rules_file: the rule table of the private API; None = the shipped one, copied into the data folder.
         start_timeout_s: how long one part may take to become healthy.
+        ping_interval_s, ping_timeout_s: Engine.IO's heartbeat, for every gateway node.
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -45,6 +47,8 @@ class StackConfig:
     log_dir: Path | None = None
     rules_file: Path | None = None
     start_timeout_s: float = 20.0
+    ping_interval_s: float = 25.0
+    ping_timeout_s: float = 20.0
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None
@@ -61,6 +65,9 @@ class StackConfig:
             raise SettingError(f"--nodes {self.nodes}: allowed is 1 to {MAX_NODES}")
         if self.port_base is not None and not 1 <= self.port_base <= 65535:
             raise SettingError(f"--port-base {self.port_base}: allowed is 1 to 65535")
+        for flag, seconds in (("interval", self.ping_interval_s), ("timeout", self.ping_timeout_s)):
+            if not 0.1 <= seconds <= MAX_PING_S:
+                raise SettingError(f"--ping-{flag} {seconds:g}: allowed is 0.1 to {MAX_PING_S:g}")
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:

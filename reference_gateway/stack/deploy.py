@@ -23,7 +23,7 @@ from reference_gateway.versions import find
 
 Strategy = Literal["all-at-once", "rolling"]
 MAX_DRAIN_S: Final = 3600.0
-# Time a node has after its drain: sending the last closes, returning its connections.
+# Time a node has after its drain: sending the last closes, returning its connections. One that is still at it has more.
 END_GRACE_S: Final = 5.0
 
 
@@ -97,5 +97,5 @@ class Deployer:
     async def _replace(self, parts: Sequence[Part], order: DeployOrder) -> None:
         drains = any(find(part.version).paced_drain for part in parts)
         grace_s = (order.drain_seconds if drains else 0.0) + END_GRACE_S
-        await self._supervisor.stop_all(parts, grace_s)
+        await self._supervisor.stop_all(parts, grace_s, patient=True)
         await self._supervisor.start_all(parts)

@@ -13,9 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from reference_gateway.health import Health
 from reference_gateway.stack.process import Process
 
-Probe = Callable[[str, int, float], Awaitable[bool]]
+Probe = Callable[[str, int, float], Awaitable[Health]]
 
 
 class State(StrEnum):
@@ -36,6 +37,7 @@ class Part:
         name: unique in the stack, e.g. "gateway-1".
         kind: "gateway" (a node of any version), "godserver", "api", "service" or "broker".
         argv, env: the program and its whole environment.
+        module: the package whose `main` the nursery forks a process for, in place of executing `argv`; "" = none.
         host, port: where it listens; `probe` is asked there.
         url: what a person or a client uses; never holds a secret.
         version: the gateway version of a node, empty otherwise.
@@ -52,6 +54,7 @@ class Part:
     probe: Probe
     log_file: Path
     version: str = ""
+    module: str = ""
 
     process: Process | None = None
     state: State = State.STOPPED

@@ -1,6 +1,6 @@
 """The running stack: start in layers, describe, deploy, end. `up.py` gives it signals and a terminal.
 
-start: broker -> (collections, api, gateways side by side) -> godserver -> control -> ready file
+start: nursery, broker -> (collections, api, gateways side by side) -> godserver -> control -> ready file
 end:   ready file -> control -> all parts together, at most END_S
 """
 
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from reference_gateway.errors import PartFailedError
 from reference_gateway.stack.composition import Composition, compose
 from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
@@ -39,7 +40,8 @@ class Stack:
         self.config = config
         self.token = secrets.token_urlsafe(24)
         self.composition: Composition = compose(config, data, self.token)
-        self._supervisor = Supervisor(config.start_timeout_s)
+        self._nursery = self.composition.nursery
+        self._supervisor = Supervisor(config.start_timeout_s, self._nursery)
         self.deployer = Deployer(self._supervisor, self.composition.gateways, data.drain_file)
         self._state_file: Path | None = None
         self._started_s = time.monotonic()
@@ -58,6 +60,10 @@ class Stack:
         if self.config.ready_file is not None:
             # What a killed stack left there would tell a waiting caller that this one is ready.
             self.config.ready_file.unlink(missing_ok=True)
+        try:
+            await self._nursery.start()
+        except OSError as error:
+            raise PartFailedError(f"the nursery cannot be started: {error}") from None
         for layer in self.composition.layers:
             await self._supervisor.start_all(layer)
 
@@ -87,6 +93,7 @@ class Stack:
             "parts": [
                 *(part.describe() for part in self.composition.parts),
                 {"name": "control", "kind": "control", "pid": os.getpid(), "url": self.control_url},
+                {"name": "nursery", "kind": "nursery", "pid": self._nursery.pid, "url": "-"},
                 *({**part, "pid": None} for part in self.composition.outside_parts),
             ],
         }
@@ -110,6 +117,7 @@ class Stack:
         withdraw(self.config.ready_file)
         withdraw(self._state_file)
         await self._supervisor.stop_all(self.composition.parts, END_S)
+        await self._nursery.end()
         log.info("all parts have ended")
 
     def kill(self) -> None:
@@ -117,3 +125,4 @@ class Stack:
         for part in self.composition.parts:
             if part.process is not None:
                 part.process.signal(signal.SIGKILL)
+        self._nursery.kill()

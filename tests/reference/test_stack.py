@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reference_gateway.errors import NotRunningError, PortInUseError, SettingError
-from reference_gateway.health import probe_redis
+from reference_gateway.health import Health, probe_redis
 from reference_gateway.stack import ready as ready_files
 from reference_gateway.stack.broker import redact_url, server_command
 from reference_gateway.stack.composition import compose
@@ -297,4 +297,4 @@ def test_probe_of_a_closed_port_is_not_healthy():
 
     with socket.socket() as unused:
         unused.bind((LOOPBACK, 0))
-        assert asyncio.run(probe_redis(LOOPBACK, unused.getsockname()[1], 1.0)) is False
+        assert asyncio.run(probe_redis(LOOPBACK, unused.getsockname()[1], 1.0)) is Health.UNREACHABLE

@@ -21,7 +21,8 @@ class Supervisor:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def stop_all(self, parts, grace_s):
+    async def stop_all(self, parts, grace_s, patient):
+        assert patient
         self.calls.append(("stop", [part.name for part in parts], grace_s, self.drain_file.read_text()))
         await self.gate.wait()
 
