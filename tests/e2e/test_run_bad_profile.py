@@ -66,11 +66,12 @@ def test_all_errors_of_a_profile_at_once(loadtest_run) -> None:
         "faults.0.kind": "earthquake",
         "thresholds": "bananas",
         "subscribe.sauce": "unknown key",
+        "subscribe.event": "required, and missing",
     }.items():
         (line,) = [line for line in said.splitlines() if line.strip().startswith((f"- {key}:", f"- {key}."))]
         assert found in line
         assert "allowed" in line or "unknown key" in line or key == "thresholds"
-    assert "10 errors" in said.splitlines()[0]
+    assert "11 errors" in said.splitlines()[0]
 
 
 @pytest.mark.parametrize(
