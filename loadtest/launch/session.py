@@ -39,6 +39,7 @@ from loadtest.launch.stack import ReferenceStack
 from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
+from loadtest.profile.target import Target
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
@@ -206,7 +207,10 @@ class _Session:
         with self._uninterrupted():
             if target.stack is not None:
                 self._stack = ReferenceStack.start(
-                    version=target.version or "bifrost-1", nodes=target.nodes, log_dir=folder.logs_dir
+                    version=target.version or "bifrost-1",
+                    nodes=target.nodes,
+                    log_dir=folder.logs_dir,
+                    more=_stack_flags(target),
                 )
             self._crew = Crew.start(
                 master_host=self._options.master_host,
@@ -279,6 +283,12 @@ class _Session:
         self._children.stop(timeout_s=7.0)
         if self._stack is not None:
             self._stack.stop()
+
+
+def _stack_flags(target: Target) -> list[str]:
+    """Return the flags of `reference-gateway up` that a profile's [target] asks for."""
+    flags = {"--ping-interval": target.ping_interval_s, "--ping-timeout": target.ping_timeout_s}
+    return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:g}")]
 
 
 def _free_port(host: str) -> int:
