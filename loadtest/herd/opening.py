@@ -150,7 +150,7 @@ class Opening:
                 return self._read_bootstrap(slot, progress, end)
             return self._read_upgrade(slot, progress, end)
         except RemoteProtocolError as error:
-            return Step(state, failed=error.reason)
+            return Step(state, failed=f"bootstrap_{error.reason}" if state == BOOTSTRAP else error.reason)
 
     def _ask(self, slot: int, progress: _Progress) -> Step:
         """Send the HTTP request: the transport stands."""
@@ -181,7 +181,9 @@ class Opening:
         return Step(JOINING, rest=progress.received[used:], end=end)
 
     def _read_bootstrap(self, slot: int, progress: _Progress, end: str | None) -> Step:
-        parsed = parse_response(progress.received, eof=end == "eof")
+        parsed = parse_response(progress.received)
+        if parsed is None and end == "eof" and progress.received:
+            parsed = parse_response(progress.received, eof=True)  # a body without a length ends here
         if parsed is None:
             return Step(BOOTSTRAP, failed=end and _during("bootstrap", end))
         response, _ = parsed
