@@ -27,6 +27,10 @@ REPORT_LAG_S = 3
 MASS_SHARE = 0.01
 """More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
 LATE_S = 0.5
+"""Losses of messages scheduled this much before an event are the event's."""
+
+REMEMBERED_S = 60
+"""How long losses are remembered for an event that is opened late."""
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Event:
     curve: RecoveryCurve
     announced: bool = True
     closed: bool = False
+    lost: int = 0
 
 
 class _Sums:
@@ -131,20 +136,26 @@ class Books:
         """
         try:
             report = WorkerReport.read(wire)
-            gauge = self.workers.setdefault(report.worker, Gauge())
+            gauge = self.workers.get(report.worker) or Gauge()
             if report.seq <= gauge.seq:
                 raise ValueError(f"worker {report.worker}: report {report.seq} after {gauge.seq}, sent twice or late")
-            self._merge_outages(report)
+            unknown = [event_id for event_id in report.outages if event_id not in self.events]
+            if unknown:
+                raise ValueError(f"worker {report.worker}: no such event {unknown[0]!r}")
         except ValueError:
             self.rejected += 1
             raise
+        self.workers[report.worker] = gauge
         gauge.seq, gauge.t_ns, gauge.final = report.seq, report.t_ns, report.final
-        gauge.connections = report.connections
+        gauge.connections = Counter() if gauge.lost else report.connections
         gauge.cpu_percent, gauge.rss_bytes = report.cpu_percent, report.rss_bytes
         gauge.lag_p99_ns = report.lag.percentile_ns(99) or 0
         self.cpu_max_percent = max(self.cpu_max_percent, report.cpu_percent)
         self.gc_max_ms = max(self.gc_max_ms, report.gc_max_ms)
         self.errors += report.errors
+        for event_id, curves in report.outages.items():
+            for curve in curves:
+                self.events[event_id].curve.merge_wire(curve)
         self.interval.add(report)
         self.total.add(report)
         self.uncorrected.add(report.uncorrected)
@@ -154,20 +165,25 @@ class Books:
             if index >= self._next_second:
                 self._seconds.setdefault(index, Second()).add(second)
             if second.lost:
-                self._lost_by_second[index] = self._lost_by_second.get(index, 0) + second.lost
+                self._lose_messages(index, second.lost)
         for trace in report.traces:
             self.time_to_share.add(
                 (trace.channel, trace.epoch, trace.seq), trace.expected, trace.latencies, report.t_ns
             )
         return report
 
-    def _merge_outages(self, report: WorkerReport) -> None:
-        for event_id, curves in report.outages.items():
-            event = self.events.get(event_id)
-            if event is None:
-                raise ValueError(f"worker {report.worker}: no such event {event_id!r}")
-            for curve in curves:
-                event.curve.merge_wire(curve)
+    def _lose_messages(self, index: int, lost: int) -> None:
+        """Charge every event that had begun; a young one may still be told of, so the last seconds are remembered."""
+        self._lost_by_second[index] = self._lost_by_second.get(index, 0) + lost
+        for old in [second for second in self._lost_by_second if second < self._next_second - REMEMBERED_S]:
+            del self._lost_by_second[old]
+        for event in self.events.values():
+            if index >= self._charged_from(event.t0_ns):
+                event.lost += lost
+
+    def _charged_from(self, t0_ns: int) -> int:
+        """The first second, since the run's first, whose losses are an event's."""
+        return round(t0_ns - LATE_S * NS_PER_S) // NS_PER_S - self._first_second
 
     def lose(self, worker: int) -> int:
         """Strike a lost worker's connections from the gauge; return how many were subscribed."""
@@ -182,6 +198,8 @@ class Books:
     def open_event(self, name: str, kind: str, t0_ns: int, *, announced: bool = True) -> Event:
         """Follow a mass disconnect from now on; names are unique."""
         event = self.events[name] = Event(name, kind, t0_ns, RecoveryCurve(t0_ns), announced)
+        begin = self._charged_from(t0_ns)
+        event.lost = sum(lost for second, lost in self._lost_by_second.items() if second >= begin)
         return event
 
     def publishing_from(self, at_ns: int) -> None:
@@ -206,12 +224,16 @@ class Books:
         return sum(gauge.connections["subscribed"] for gauge in self.workers.values())
 
     def unexplained_drop_ns(self) -> int | None:
-        """Return when a mass disconnect began that no open event explains, judged on the interval so far; else None."""
+        """Return when a mass disconnect began that no open event explains, judged on the interval so far; else None.
+
+        An event explains what happens inside the second before it: of an interval only the first drop's time is known,
+        and a straggler just before a deploy must not make the deploy a surprise.
+        """
         dropped = self.interval.counts["drops"]
         if dropped <= max(1.0, MASS_SHARE * self.target) or not self.interval.first_drop_ns:
             return None
         first_ns = self.interval.first_drop_ns
-        if any(not event.closed and event.t0_ns <= first_ns for event in self.events.values()):
+        if any(not event.closed and event.t0_ns <= first_ns + NS_PER_S for event in self.events.values()):
             return None
         return first_ns - 1
 
@@ -330,7 +352,10 @@ class Books:
             "late": ledger["late"],
             "foreign": ledger["foreign"] + self.total.counts["foreign"],
             "extra": ledger["extra"],
+            "early": ledger["early"],
             "misrouted": ledger["misrouted"],
+            "replayed": ledger["replayed"],
+            "announced_late": ledger["announced_late"],
             "imbalance": ledger["imbalance"],
             "completeness": delivered / expected if expected else None,
             "by_class": by_class,
@@ -349,7 +374,6 @@ class Books:
         if baseline_from_ns is not None:
             first_t0_ns = min(other.t0_ns for other in self.events.values())
             t_svc_s = self._service.t_svc_s(t0_s, baseline_from_ns / NS_PER_S - base_s, first_t0_ns / NS_PER_S - base_s)
-        lost = sum(count for second, count in self._lost_by_second.items() if second >= int(t0_s - LATE_S))
         curve = event.curve
         return {
             "name": event.name,
@@ -359,7 +383,7 @@ class Books:
             "population": curve.population,
             "dropped": curve.dropped,
             "recovery": curve.as_recovery(
-                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(curve.t_sub_s(99), t_svc_s), lost=lost, metastable=False
+                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(curve.t_sub_s(99), t_svc_s), lost=event.lost, metastable=False
             ),
         }
 

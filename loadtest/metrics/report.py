@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtest.clock import NS_PER_S
+from loadtest.metrics.delivery import MOST_TRACES
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.wire import integer
 
 _MOST = 1 << 53
 _MOST_KEYS = 256
 _MOST_SECONDS = 4_000
-_MOST_TRACES = 20_000
 HERD_HISTOGRAMS = ("connect", "subscribe", "ack", "connect_lateness")
 
 
@@ -93,7 +95,7 @@ class WorkerReport:
             worker=integer(data.get("worker"), "worker", 0, 100_000),
             seq=integer(data.get("seq"), "seq", 1, _MOST),
             t_ns=integer(data.get("t_ns"), "t_ns", 0, 1 << 63),
-            final=data.get("final") is True,
+            final=_flag(data.get("final"), "final"),
             connections=Counter(),
             counts=Counter(),
             failures=Counter(),
@@ -107,9 +109,9 @@ class WorkerReport:
             published=integer(publishing.get("published"), "published", 0, _MOST),
             unsent=integer(publishing.get("unsent"), "unsent", 0, _MOST),
             publish_failures=_counts(publishing.get("failures"), "publishing failures"),
-            lateness=Histogram.from_wire(publishing.get("lateness")),
-            outages={str(key): _list(value, "outage", 64) for key, value in _items(data.get("outages"), "outages")},
-            lag=Histogram.from_wire(generator.get("lag")),
+            lateness=_histogram(publishing.get("lateness"), "lateness"),
+            outages=_outages(data.get("outages")),
+            lag=_histogram(generator.get("lag"), "lag"),
             cpu_percent=_number(generator.get("cpu_percent"), "cpu_percent"),
             rss_bytes=integer(generator.get("rss_bytes"), "rss_bytes", 0, 1 << 50),
             gc_max_ms=_number(generator.get("gc_max_ms"), "gc_max_ms"),
@@ -122,8 +124,10 @@ class WorkerReport:
 
     def _read_herd(self, herd: Mapping[str, Any]) -> None:
         account = _mapping(herd.get("account"), "account")
-        histograms = {name: Histogram.from_wire(account.get(name)) for name in HERD_HISTOGRAMS}
-        if herd.get("ledger") is None:
+        histograms = {name: _histogram(account.get(name), name) for name in HERD_HISTOGRAMS}
+        if "ledger" not in herd:
+            raise ValueError("a herd must have a ledger, or None for publishers")
+        if herd["ledger"] is None:
             self.histograms["ack"].add(histograms["ack"])  # publishers: their connections are not the population's
             return
         self.connections.update(_counts(herd.get("connections"), "connections"))
@@ -139,8 +143,8 @@ class WorkerReport:
 
     def _read_ledger(self, ledger: Mapping[str, Any]) -> None:
         self.ledger.update(_counts(ledger.get("counts"), "ledger counts"))
-        self.fanout.add(Histogram.from_wire(ledger.get("fanout")))
-        self.uncorrected.add(Histogram.from_wire(ledger.get("uncorrected")))
+        self.fanout.add(_histogram(ledger.get("fanout"), "fanout"))
+        self.uncorrected.add(_histogram(ledger.get("uncorrected"), "uncorrected"))
         seconds = _items(ledger.get("seconds"), "seconds")
         if len(seconds) > _MOST_SECONDS:
             raise ValueError(f"seconds: at most {_MOST_SECONDS} in one report, not {len(seconds)}")
@@ -149,22 +153,51 @@ class WorkerReport:
             if len(numbers) != 4:
                 raise ValueError("a second has 4 entries: expected, delivered, lost, latencies")
             expected, delivered, lost = (integer(number, "second", 0, _MOST) for number in numbers[:3])
-            second = integer(int(key) if isinstance(key, str) and key.isdigit() else key, "second", 0, 1 << 40)
-            self.seconds.setdefault(second, Second()).add(
-                Second(expected, delivered, lost, Histogram.from_wire(numbers[3]))
-            )
-        for value in _list(ledger.get("traces"), "traces", _MOST_TRACES):
+            second = integer(_as_integer(key), "second", 0, self.t_ns // NS_PER_S + 1)
+            latencies = _histogram(numbers[3], "latencies of a second")
+            self.seconds.setdefault(second, Second()).add(Second(expected, delivered, lost, latencies))
+        for value in _list(ledger.get("traces"), "traces", MOST_TRACES):
             row = _list(value, "trace", 5)
             if len(row) != 5:
                 raise ValueError("a trace has 5 entries: channel, epoch, seq, expected, latencies")
             channel, epoch, seq, expected = (integer(number, "trace", 0, _MOST) for number in row[:4])
-            self.traces.append(Trace(channel, epoch, seq, expected, Histogram.from_wire(row[4])))
+            self.traces.append(Trace(channel, epoch, seq, expected, _histogram(row[4], "latencies of a trace")))
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} must be an object, not {type(value).__name__}")
     return value
+
+
+def _histogram(value: object, name: str) -> Histogram:
+    try:
+        return Histogram.from_wire(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _outages(value: object) -> dict[str, list[object]]:
+    """Check the curves of every event by merging them into one that is thrown away."""
+    outages = {str(key): _list(curves, "outages", 64) for key, curves in _items(value, "outages")}
+    for curves in outages.values():
+        for curve in curves:
+            try:
+                RecoveryCurve(0).merge_wire(curve)
+            except ValueError as error:
+                raise ValueError(f"outages: {error}") from error
+    return outages
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {type(value).__name__}")
+    return value
+
+
+def _as_integer(key: object) -> object:
+    """Read a number that became a text, as keys do in JSON."""
+    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20 else key
 
 
 def _items(value: object, name: str) -> list[tuple[Any, Any]]:
