@@ -150,8 +150,8 @@ def test_reordered_is_below_the_highest_seen(order: str, reordered: int) -> None
     worker = Worker(1)
     for seq in range(5):
         worker.ledger.announce(message(seq))
-    for at, seq in enumerate(order):
-        worker.copy(0, message(int(seq)), T + 50 * MS + at)
+    for at, digit in enumerate(order):
+        worker.copy(0, message(int(digit)), T + 50 * MS + at)
     counts = worker.end()
     assert (counts.get("reordered", 0), counts["delivered"]) == (reordered, len(order))
     assert counts.get("lost", 0) == 5 - len(order)
