@@ -1,7 +1,7 @@
 """For `locust -f`: the population and the publisher of a profile, driven by Locust itself.
 
     locust -f loadtest/locustfile.py --loadtest-profile any-socketio --host ws://127.0.0.1:3000/socket.io/ \\
-           --headless -u 20 -r 5 -t 60s        # 20 herds of population.herd_size connections each
+           --headless -u 21 -r 5 -t 60s        # a publisher, and 20 herds of population.herd_size connections each
 
 Everything that makes it work is `attach()`; your own locustfile imports that and its base classes from
 `loadtest.users.api`.
@@ -15,8 +15,6 @@ from locust import events
 from locust.env import Environment
 
 from loadtest.users.api import HerdUser, PublisherUser, attach
-
-attach()
 
 
 class Population(HerdUser):
@@ -39,6 +37,10 @@ def _add_profile(parser: Any, **_: Any) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def _use_profile(environment: Environment, **_: Any) -> None:
+    """Runs before the profiles are checked: `attach` comes after it."""
     Population.profile = Publisher.profile = str(
         getattr(environment.parsed_options, "loadtest_profile", "any-socketio")
     )
+
+
+attach()

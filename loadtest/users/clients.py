@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from loadtest.herd.sockets import Target
 from loadtest.profile.model import Profile
+from loadtest.profile.population import ChannelGroup
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.handshake import upgrade_request
 from loadtest.protocol.template import Template
@@ -23,6 +25,7 @@ class ProfileClients:
         self._dialect = dialect
         self._run = run
         self._spans = profile.channels.spans if listening else ()
+        self._seats = [_seats(group) for group in profile.population.channels] if listening else []
         self._headers = [(name, Template(value)) for name, value in profile.client.headers.items()]
         self._query = [(name, Template(value)) for name, value in profile.client.query.items()]
         self._constant = not any(template.names for _, template in (*self._headers, *self._query))
@@ -38,8 +41,14 @@ class ProfileClients:
         return self._profile.variables(index, self._run)
 
     def channels(self, index: int) -> Sequence[int]:
-        """Return the channel number in each group, -1 where the client has none."""
-        return [span.first + index % span.count if index < span.clients else -1 for span in self._spans]
+        """Return the channel number in each group, -1 where the client has none.
+
+        Clients beyond the profile's population, which Locust may spawn, share what is open to everybody.
+        """
+        return [
+            span.first + index % span.count if index < seats else -1
+            for span, seats in zip(self._spans, self._seats, strict=True)
+        ]
 
     def channel_name(self, channel: int) -> str:
         """Return the name of a channel."""
@@ -55,6 +64,11 @@ class ProfileClients:
             if self._constant:
                 self._known[target.url] = known
         return upgrade_request(target.host_header, known[0], key, known[1])
+
+
+def _seats(group: ChannelGroup) -> float:
+    """Return how many clients a group has channels for: all, unless the profile says how many in each."""
+    return math.inf if group.clients_per_channel is None else group.count * group.clients_per_channel
 
 
 def channel_groups(profile: Profile) -> list[int]:

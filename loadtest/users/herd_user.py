@@ -3,28 +3,32 @@
     from loadtest.users.api import HerdUser, attach
     attach()
     class Viewer(HerdUser):
-        profile = "profiles/any-socketio.toml"        # or the same keys as a dict
+        profile = "any-socketio.toml"                 # or the same keys as a dict
         def on_connect(self, client): client.emit("hello", {"n": client.index})
         def on_message(self, client, message): ...
         @task
         def poke(self): self.pick().emit("poke", {})
 
 Laws: Locust's semantics stay (users, weights, tasks, tags). The hooks of one user run one after the other in a greenlet
-of their own, so they may block; what they cannot keep up with is counted (`hooks_skipped`), never piled up.
+of their own, so they may block; what they cannot keep up with is counted (`hooks_skipped`, in the run's log too), never
+piled up.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import gevent
+from gevent import GreenletExit
 from gevent.event import Event
 from locust import User
 from locust.env import Environment
 
 from loadtest.clock import NS_PER_S
+from loadtest.errors import LoadtestError
 from loadtest.herd.herd import Herd
 from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.profile.model import Profile
@@ -32,13 +36,21 @@ from loadtest.protocol.events import Acked, Delivered
 from loadtest.users.attach import bridge_of, profile_of
 from loadtest.users.build import make_dialect
 
+logger = logging.getLogger(__name__)
+
 MAX_WAITING = 10_000
+_given_up: set[type[User]] = set()
 _HOOKS = ("on_connect", "on_message", "on_disconnect", "on_ack")
 
 
 def hold(_: User) -> None:
     """Do nothing for an hour at a time: the task of a user that has none."""
     gevent.sleep(3600)
+
+
+def own_tasks(user: User) -> list[Any]:
+    """Return a user's tasks, `hold` only if there is no other."""
+    return [task for task in user.tasks if task is not hold] or [hold]
 
 
 class Client:
@@ -86,16 +98,16 @@ class HerdUser(User):
     """
 
     abstract = True
+    tasks = [hold]  # noqa: RUF012 - Locust makes a list of its own for each class
     profile: ClassVar[str | Mapping[str, Any] | Profile | None] = None
     connections: ClassVar[int | None] = None
 
     herd: Herd
-    slots: range
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        if not self.tasks:
-            self.tasks = [hold]
+        self.tasks = own_tasks(self)
+        self.slots = range(0)
         self._arrived = Event()
         self._happenings: list[tuple[str, int, Any]] = []
         self._greenlet_of_hooks: gevent.Greenlet | None = None
@@ -120,7 +132,11 @@ class HerdUser(User):
         return Client(self, slot)
 
     def pick(self) -> Client:
-        """Return one of this user's connected clients at random; a disconnected one when there is no other."""
+        """Return one of this user's connected clients at random; a disconnected one when there is no other.
+
+        Raises:
+            IndexError: the user has no clients: an `on_start` of one's own must call `super().on_start()`.
+        """
         for _ in range(8):
             slot = random.choice(self.slots)
             if self.herd.is_live(slot):
@@ -132,39 +148,61 @@ class HerdUser(User):
 
     def on_start(self) -> None:
         """Take slots in the herd and have them connected by the ramp."""
+        try:
+            self._take_slots()
+        except LoadtestError as error:
+            give_up(self, error)
+
+    def _take_slots(self) -> None:
         bridge = bridge_of(self.environment)
-        profile = profile_of(self.environment, type(self).profile)
-        size = self.connections or profile.population.herd_size
+        profile = profile_of(self.environment, type(self))
+        size = herd_size(type(self), profile)
         wanted = [name for name in _HOOKS if getattr(type(self), name) is not getattr(HerdUser, name)]
         everybody = profile.population.connections
         share = -(-everybody // bridge.of) + size
         hooks = bridge.hooks.setdefault(type(self), HooksOfClass()) if wanted else None
         self.herd = bridge.herd(type(self), profile, listening=True, hooks=hooks, connections=share)
         self.dialect = make_dialect(profile)
-        indexes = bridge.enlist(size)
-        indexes = range(indexes.start, min(indexes.stop, max(everybody, indexes.start)))
-        self.slots = self.herd.add(indexes)
+        vacant = bridge.vacant.get(type(self))
+        self.slots = vacant.pop() if vacant else self.herd.add(self._enlist(size, profile))
         if isinstance(hooks, HooksOfClass):
             hooks.add(self)
             self._greenlet_of_hooks = gevent.spawn(self._run_hooks)
         rate = profile.ramp.rate_per_s
         bridge.when_go(lambda start_ns: self._connect(start_ns, rate))
 
+    def _enlist(self, size: int, profile: Profile) -> range:
+        """Return the client indexes of a new user. Under `loadtest run` the last herd may be a smaller one."""
+        bridge = bridge_of(self.environment)
+        if bridge.profile is not None:
+            indexes = bridge.enlist(size)
+            return range(indexes.start, max(indexes.start, min(indexes.stop, profile.population.connections)))
+        kinds = [user for user in self.environment.user_classes if issubclass(user, HerdUser)]
+        return bridge.enlist(size, max(herd_size(kind, profile_of(self.environment, kind)) for kind in kinds))
+
     def _connect(self, start_ns: int, rate_per_s: float) -> None:
-        """Give every slot its place in the open-loop schedule: client i connects at i / rate."""
-        now_ns = bridge_of(self.environment).clock()
-        late = now_ns > start_ns + NS_PER_S
-        first = self.herd.index(self.slots.start) if late and self.slots else 0
-        base_ns = now_ns if late else start_ns
-        for slot in self.slots:
-            place = self.herd.index(slot) - first
-            self.herd.schedule(slot, base_ns + round(place * NS_PER_S / rate_per_s))
+        """Give every slot its place in the open-loop schedule: client i connects at i / rate.
+
+        A herd that is spawned later than that joins the end of this worker's queue, at its share of the rate.
+        """
+        bridge = bridge_of(self.environment)
+        now_ns = bridge.clock()
+        if now_ns <= start_ns + NS_PER_S:
+            times = [start_ns + round(self.herd.index(slot) * NS_PER_S / rate_per_s) for slot in self.slots]
+        else:
+            base_ns, step_ns = max(now_ns, bridge.ramp_free_ns), bridge.of * NS_PER_S / rate_per_s
+            times = [base_ns + round(place * step_ns) for place in range(len(self.slots))]
+            bridge.ramp_free_ns = base_ns + round(len(self.slots) * step_ns)
+        for slot, at_ns in zip(self.slots, times, strict=True):
+            self.herd.schedule(slot, at_ns)
 
     def on_stop(self) -> None:
         """Leave: an orderly close for every client."""
         if self._greenlet_of_hooks is not None:
             self._greenlet_of_hooks.kill(block=False)
-        self.herd.release(self.slots)
+        if self.slots:
+            self.herd.release(self.slots)
+            bridge_of(self.environment).vacant.setdefault(type(self), []).append(self.slots)
 
     # --- hooks -------------------------------------------------------------------------------------------------------
 
@@ -172,6 +210,7 @@ class HerdUser(User):
         """Take a happening from the herd; it is handed to the hook later, in this user's own greenlet."""
         if len(self._happenings) >= MAX_WAITING:
             self.hooks_skipped += 1
+            self.herd.account.counts["hooks_skipped"] += 1
             return
         self._happenings.append((what, slot, detail))
         self._arrived.set()
@@ -189,6 +228,23 @@ class HerdUser(User):
                     self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
 
 
+def herd_size(kind: type[HerdUser], profile: Profile) -> int:
+    """Return how many connections one user of a class holds."""
+    return kind.connections or profile.population.herd_size
+
+
+def give_up(user: User, error: LoadtestError) -> NoReturn:
+    """End a user that cannot do its work: one line for all of its class, no traceback.
+
+    Raises:
+        GreenletExit: always; Locust takes it for an ordinary end.
+    """
+    if type(user) not in _given_up:
+        _given_up.add(type(user))
+        logger.error("%s cannot start: %s", type(user).__name__, error)
+    raise GreenletExit from error
+
+
 class HooksOfClass:
     """Implement `herd.clients.Hooks` for all users of one class on one worker: they share a herd."""
 
@@ -196,8 +252,9 @@ class HooksOfClass:
         self._owner: list[HerdUser] = []
 
     def add(self, user: HerdUser) -> None:
-        """Note whose the user's slots are."""
+        """Note whose the user's slots are; they may have been somebody else's before."""
         self._owner.extend([user] * (user.slots.stop - len(self._owner)))
+        self._owner[user.slots.start : user.slots.stop] = [user] * len(user.slots)
 
     def connected(self, slot: int) -> None:
         self._owner[slot].happened("on_connect", slot, None)

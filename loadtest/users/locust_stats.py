@@ -1,7 +1,7 @@
 """Shows the books in Locust's own statistics table, in bulk: one update a second, not one event per message.
 
-Locust rounds to two digits and counts what it calls requests: it is a display. Figures that decide anything come from
-run.json.
+Law: the table reads as if every duration had been logged by `log_request`, and every failure by `log_request` without a
+duration and `log_error`. It is a display that rounds to two digits; figures that decide anything come from run.json.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from locust.stats import RequestStats, StatsEntry, bucket_response_time
+from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_time
 
 from loadtest.clock import NS_PER_MS
 from loadtest.metrics.histogram import Histogram
@@ -18,40 +18,46 @@ METHOD = "WS"
 
 
 def feed(stats: RequestStats, name: str, histogram: Histogram, failures: Counter[str] | None = None) -> None:
-    """Add an interval's durations and failures under `name`."""
-    for entry in (stats.total, stats.entries[name, METHOD]):
-        _add(entry, histogram)
-    for reason, count in (failures or {}).items():
-        for entry in (stats.total, stats.entries[name, METHOD]):
-            second = int(time.time())
-            entry.num_requests += count
-            entry.num_failures += count
-            entry.num_reqs_per_sec[second] = entry.num_reqs_per_sec.get(second, 0) + count
-            entry.num_fail_per_sec[second] = entry.num_fail_per_sec.get(second, 0) + count
-        stats.log_error(METHOD, name, reason)
-        for entry in (stats.total, stats.entries[name, METHOD]):
-            entry.num_failures -= 1  # log_error counted one of them
-        error = stats.errors[_error_key(stats, name, reason)]
-        error.occurrences += count - 1
+    """Add an interval's durations and failures under `name`.
 
-
-def _error_key(stats: RequestStats, name: str, reason: str) -> str:
-    return next(key for key, error in stats.errors.items() if (error.name, error.error) == (name, reason))
-
-
-def _add(entry: StatsEntry, histogram: Histogram) -> None:
-    if not histogram.count:
+    Cost: proportional to the histogram's buckets and the reasons, not to what they count.
+    """
+    failed = sum((failures or {}).values())
+    if not histogram.count and not failed:
         return
     now = time.time()
-    second = int(now)
-    entry.num_requests += histogram.count
-    entry.num_reqs_per_sec[second] = entry.num_reqs_per_sec.get(second, 0) + histogram.count
+    for entry in (stats.total, stats.entries[name, METHOD]):
+        _count(entry, histogram.count + failed, now)
+        _durations(entry, histogram)
+        if failed:
+            entry.num_none_requests += failed
+            entry.num_failures += failed
+            entry.num_fail_per_sec[int(now)] += failed
+    for reason, count in (failures or {}).items():
+        key = StatsError.create_key(METHOD, name, reason)
+        error = stats.errors.setdefault(key, StatsError(METHOD, name, reason))
+        error.occurrences += count
+
+
+def _count(entry: StatsEntry, requests: int, now: float) -> None:
+    second, before = int(now), entry.last_request_timestamp
+    if entry.use_response_times_cache and before and second > int(before):
+        entry._cache_response_times(second - 1)  # what the web UI's charts are drawn from
+    entry.num_requests += requests
+    entry.num_reqs_per_sec[second] += requests
     entry.last_request_timestamp = now
+
+
+def _durations(entry: StatsEntry, histogram: Histogram) -> None:
+    if not histogram.count:
+        return
+    total_ms = 0.0
     for edge_ns, count in histogram.counts.items():
         milliseconds = edge_ns / NS_PER_MS
-        entry.total_response_time += round(milliseconds * count)
-        key = bucket_response_time(milliseconds)
-        entry.response_times[key] = entry.response_times.get(key, 0) + count
-    low, high = histogram.min_ns // NS_PER_MS, -(-histogram.max_ns // NS_PER_MS)
-    entry.min_response_time = low if entry.min_response_time is None else min(entry.min_response_time, low)
-    entry.max_response_time = max(entry.max_response_time, high)
+        total_ms += milliseconds * count
+        entry.response_times[bucket_response_time(milliseconds)] += count
+    entry.total_response_time += total_ms  # type: ignore[assignment]  # Locust says int and adds floats itself
+    low_ms, high_ms = histogram.min_ns / NS_PER_MS, histogram.max_ns / NS_PER_MS
+    low_before = entry.min_response_time
+    entry.min_response_time = low_ms if low_before is None else min(low_before, low_ms)  # type: ignore[assignment]
+    entry.max_response_time = max(entry.max_response_time, high_ms)  # type: ignore[assignment]

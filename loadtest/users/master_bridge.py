@@ -42,6 +42,7 @@ class WorkerInfo:
 
     pid: 0 for a remote worker: a pid means something on its own machine only.
     clock_error_ns: the largest error of its copy of the master's clock so far.
+    planned: it has its place in this run; under plain Locust a worker may come later and wait for the next.
     """
 
     node: str
@@ -53,6 +54,7 @@ class WorkerInfo:
     lost: str = ""
     remote: bool = False
     clock_error_ns: int = 0
+    planned: bool = False
 
 
 class MasterBridge:
@@ -79,11 +81,13 @@ class MasterBridge:
     # --- who is there ------------------------------------------------------------------------------------------------
 
     def role_of(self, node: str) -> str:
-        """Return the role a worker introduced itself with."""
+        """Return the role a worker introduced itself with; "" when it takes no part in this run."""
         info = self.workers.get(node)
-        return info.role if info else "any"
+        return info.role if info is not None and info.planned else ""
 
     def _on_hello(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        if isinstance(self._runner, MasterRunner) and msg.node_id not in self._runner.clients:
+            return  # not a worker of Locust's, such as one that a master before this one left behind; it asks again
         data = msg.data if isinstance(msg.data, dict) else {}
         role, remote = str(data.get("role", "any")), data.get("remote") is True
         if data.get("version") != __version__:
@@ -95,7 +99,8 @@ class MasterBridge:
         elif self._closed:
             self._refuse(msg.node_id, "the run has begun without it")
         else:
-            pid = 0 if remote else int(data.get("pid") or 0)
+            given = data.get("pid")
+            pid = given if isinstance(given, int) and not remote else 0
             host = str(data.get("host", ""))[:255]
             self.workers[msg.node_id] = WorkerInfo(msg.node_id, role, pid, host, len(self.workers), remote=remote)
 
@@ -124,18 +129,21 @@ class MasterBridge:
         return sum(1 for info in self.workers.values() if not info.lost and role in (None, info.role))
 
     def renew(self) -> None:
-        """Begin another run: a new run id, no books yet."""
+        """Begin another run: a new run id, no books yet, and without the workers that were lost."""
         self.run = secrets.token_hex(4)
         self.books = None
+        self.workers = {info.node: info for info in self.workers.values() if not info.lost}
+        for number, info in enumerate(self.workers.values()):
+            info.number, info.planned = number, False
 
     def send_plan(self, profile: Profile | None, connections: int) -> None:
         """Tell every worker its place in the run, and the profile unless each user class names its own."""
         self._closed = profile is not None  # else Locust leads, and a worker that comes late has its place next time
         parcel = None
         of_role: dict[bool, int] = {True: 0, False: 0}
-        for info in self.workers.values():
+        for info in sorted(self.workers.values(), key=lambda info: info.node):  # the order in which users are dealt
             publishes = info.role == "publisher"
-            info.of_role = of_role[publishes]
+            info.of_role, info.planned = of_role[publishes], True
             of_role[publishes] += 1
         for info in self.workers.values():
             plan = {
@@ -158,7 +166,10 @@ class MasterBridge:
         if not isinstance(runner, MasterRunner):
             return []
         known = {node: client for node, client in runner.clients.items() if client.state != STATE_MISSING}
-        return [info for info in self.workers.values() if not info.lost and info.node not in known]
+        return [info for info in self._taking_part() if info.node not in known]
+
+    def _taking_part(self) -> list[WorkerInfo]:
+        return [info for info in self.workers.values() if info.planned and not info.lost]
 
     def give_up(self, info: WorkerInfo, why: str) -> None:
         """Mark a worker lost."""
@@ -169,17 +180,16 @@ class MasterBridge:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def tell(self, name: str, data: dict[str, Any]) -> None:
-        """Send a message to every worker that is not lost."""
-        for info in self.workers.values():
-            if not info.lost:
-                self._send(name, data, info.node)
+        """Send a message to every worker that takes part and is not lost."""
+        for info in self._taking_part():
+            self._send(name, data, info.node)
 
     def _send(self, name: str, data: dict[str, Any], node: str) -> None:
         self._runner.send_message(name, data, client_id=None if node == LOCAL else node)
 
     def _on_report(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         info = self.workers.get(msg.node_id)
-        if self.books is None or info is None:
+        if self.books is None or info is None or not info.planned:
             return
         data = msg.data
         if isinstance(data, dict) and data.get("worker") != info.number:
@@ -202,8 +212,8 @@ class MasterBridge:
         if not isinstance(rows, list) or len(rows) > MAX_ANNOUNCED or not all(_is_announcement(row) for row in rows):
             self.log(f"announcements of worker {msg.node_id} refused: not a list of [channel, epoch, seq, ns, ns]")
             return
-        for info in self.workers.values():
-            if info.node != msg.node_id and not info.lost and info.role != "publisher":
+        for info in self._taking_part():
+            if info.node != msg.node_id and info.role != "publisher":
                 self._send(messages.PUBLISHED, {"messages": rows}, info.node)
 
     def finish(self, timeout_s: float) -> list[WorkerInfo]:
@@ -218,11 +228,7 @@ class MasterBridge:
     def _unfinished(self) -> list[WorkerInfo]:
         assert self.books is not None
         gauges = self.books.workers
-        return [
-            info
-            for info in self.workers.values()
-            if not info.lost and not (info.number in gauges and gauges[info.number].final)
-        ]
+        return [info for info in self._taking_part() if not (info.number in gauges and gauges[info.number].final)]
 
 
 def _is_announcement(row: object) -> bool:

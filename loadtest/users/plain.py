@@ -1,38 +1,48 @@
 """`locust -f`: the harness as a guest in an ordinary Locust run, headless or with its web UI.
 
-    events.init        bridges on master and workers            events.test_start     run folder, books, plan, go
-    every second       interval line, Locust's own table        events.test_stopping  last reports, run.json, report
+    events.init        bridges; profiles checked               events.test_start     run folder, books, plan, go
+    every second       interval line, Locust's own table       events.test_stopping, quitting  last reports, run.json
 
-Law: Locust leads. `-u` counts herds, `-t` ends the run, workers come and go as Locust says; what is recorded is what
-`loadtest run` records. There are no phases: everything is "hold".
+Laws: Locust leads. `-u` counts users (herds and publishers), `-t` ends the run, workers come and go as Locust says;
+what is recorded is what `loadtest run` records. There are no phases: everything is "hold". What cannot run is refused
+in one sentence, with the exit code of `loadtest run`: at once if Locust is headless, else when the test is started.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any, cast
 
 import gevent
-from locust import events
+from locust import User, events, runners
 from locust.env import Environment
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest.clock import NS_PER_S, now_ns
+from loadtest.errors import ExitCode, LoadtestError, UsageError
 from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import exit_code
 from loadtest.users.attach import load_for, make_bridge
-from loadtest.users.dispatcher import PinnedDispatcher
-from loadtest.users.herd_user import HerdUser
-from loadtest.users.locust_stats import feed
+from loadtest.users.dispatcher import Dealer, dealt
+from loadtest.users.herd_user import HerdUser, herd_size
+from loadtest.users.locust_stats import METHOD, feed
 from loadtest.users.master_bridge import MasterBridge
+from loadtest.users.publisher_user import PublisherUser
 from loadtest.users.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 LINE_S = 1.0
 HELLO_S = 5.0
+LOOPBACK = "127.0.0.1"
+_attached_by = 0
+"""The process that loaded the locustfile: the master, of workers that are forked."""
+HEARTBEAT_LIVENESS = 10
+"""Heartbeats (one a second) a worker may miss: a busy one is not dead, and Locust's three are soon missed."""
 
 
 class _ToLog:
@@ -49,79 +59,219 @@ class _ToLog:
 class PlainRun:
     """One Locust process that leads: the master, or a run without workers."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, out: str = "runs") -> None:
+        runner = environment.runner
+        assert isinstance(runner, MasterRunner | LocalRunner)
         self._environment = environment
+        self._runner = runner
+        self._out = out
         self._bridge = MasterBridge(environment)
         self._recorder: Recorder | None = None
         self._pulse: gevent.Greenlet | None = None
-        environment.dispatcher_class = cast(Any, self._dispatcher)
-        events: Any = environment.events  # Locust's hooks are untyped
-        events.test_start.add_listener(self._start)
-        events.test_stopping.add_listener(self._stop)
+        self._dealer = Dealer(self._bridge.role_of, lambda: runner.state in (STATE_RUNNING, STATE_SPAWNING))
+        environment.dispatcher_class = cast(Any, self._dealer)
+        hooks: Any = environment.events  # Locust's hooks are untyped
+        hooks.test_start.add_listener(self._start)
+        hooks.spawning_complete.add_listener(self._spawned)
+        hooks.test_stopping.add_listener(self._stop)
+        hooks.quitting.add_listener(self._stop)  # Locust settles the exit code before it stops the test
 
-    def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
-        return PinnedDispatcher(worker_nodes, user_classes, self._bridge.role_of)
+    # --- may it run? -------------------------------------------------------------------------------------------------
+
+    def check(self, users: int | None) -> None:
+        """Look at the profiles of all user classes before anything starts.
+
+        Args:
+            users: `-u` of a headless run; None when the web UI or a shape will say.
+
+        Raises:
+            UsageError: a profile is missing or wrong, the classes' channels differ, nobody would listen.
+        """
+        herds, kinds = self._herds(), self._kinds()
+        if not kinds:
+            return
+        if not herds:
+            raise UsageError(f"{kinds[0].__name__} would publish to nobody: the locustfile has no HerdUser")
+        profiles = {kind: load_for(self._environment, kind, aimed=users is not None) for kind in kinds}
+        for kind in kinds:
+            if profiles[kind].channel_names != profiles[herds[0]].channel_names:
+                raise UsageError(
+                    f"{herds[0].__name__} and {kind.__name__} have profiles with different channels;"
+                    " users of one run share them"
+                )
+        if users is not None and not self._connections(users):
+            raise UsageError(self._nobody(users))
+
+    def _kinds(self) -> list[type[User]]:
+        return [kind for kind in self._environment.user_classes if issubclass(kind, HerdUser | PublisherUser)]
+
+    def _herds(self) -> list[type[HerdUser]]:
+        return [kind for kind in self._environment.user_classes if issubclass(kind, HerdUser)]
+
+    def _connections(self, users: int) -> int:
+        """Return how many connections `-u users` makes."""
+        return self._held_by(dealt(self._environment.user_classes, users))
+
+    def _held_by(self, counts: Mapping[str, int]) -> int:
+        sizes = {kind.__name__: herd_size(kind, load_for(self._environment, kind)) for kind in self._herds()}
+        return sum(counts.get(name, 0) * size for name, size in sizes.items())
+
+    def _nobody(self, users: int) -> str:
+        fixed = sum(kind.fixed_count for kind in self._environment.user_classes)
+        names = ", ".join(kind.__name__ for kind in self._environment.user_classes if kind.fixed_count)
+        return f"-u {users} leaves nobody to listen, since {names} comes first: give -u {fixed + 1} or more"
+
+    # --- the run -----------------------------------------------------------------------------------------------------
 
     def _start(self, environment: Environment, **_: Any) -> None:
         """Open the record; runs before Locust spawns anybody."""
-        runner = environment.runner
-        assert isinstance(runner, MasterRunner | LocalRunner)
-        herds = [user for user in environment.user_classes if issubclass(user, HerdUser)]
-        if not herds:
+        self._dealer.refused = False
+        try:
+            self._open()
+        except LoadtestError as error:
+            logger.error("%s", error)
+            self._dealer.refused = True
+            self._leave(error.exit_code)
+            options = environment.parsed_options
+            headless = options is not None and options.headless
+            gevent.spawn(self._runner.quit if headless else self._runner.stop)
+
+    def _open(self) -> None:
+        herds = self._herds()
+        if not self._kinds():
             return
-        sizes = [user.connections or load_for(environment, user.profile).population.herd_size for user in herds]
-        users = max(1, runner.target_user_count - sum(user.fixed_count for user in environment.user_classes))
-        connections = round(users * sum(sizes) / len(sizes))
-        profile = load_for(environment, herds[0].profile, connections)
+        users = self._runner.target_user_count
+        self.check(None if self._environment.shape_class else users)
+        connections = self._connections(users)
+        profile = load_for(self._environment, herds[0], max(1, connections))
         self._bridge.renew()
-        folder = RunFolder.create("runs", profile.name)
-        folder.write_profile(profile.to_toml(redact=True))
         recorder = self._recorder = Recorder(
-            self._bridge, profile, folder, _ToLog(), [thresholds.parse(text) for text in profile.thresholds], {}
+            self._bridge,
+            profile,
+            RunFolder.create(self._out, profile.name),
+            _ToLog(),
+            [thresholds.parse(text) for text in profile.thresholds],
+            {},
         )
-        wanted = runner.worker_count if isinstance(runner, MasterRunner) else 1
-        deadline_ns = now_ns() + round(HELLO_S * NS_PER_S)
-        while self._bridge.count() < wanted and now_ns() < deadline_ns:
-            gevent.sleep(0.02)
-        self._bridge.send_plan(None, connections)
+        recorder.folder.write_profile(profile.to_toml(redact=True))
+        self._gather()
+        recorder.write_manifest(self._bridge.count())
+        self._bridge.send_plan(None, profile.population.connections)
         recorder.begin()
         recorder.verdict.hold_from_ns = now_ns()
         recorder.start_publishing()
         recorder.mark(0.0, str(Phase.HOLD), "phase")
         self._pulse = gevent.spawn(self._beat, recorder)
 
+    def _gather(self) -> None:
+        """Wait for all workers to introduce themselves."""
+        wanted = self._runner.worker_count
+        deadline_ns = now_ns() + round(HELLO_S * NS_PER_S)
+        while self._bridge.count() < wanted and now_ns() < deadline_ns:
+            gevent.sleep(0.02)
+        if self._bridge.count() < wanted:
+            logger.warning(
+                "%d of %d workers did not introduce themselves and get no users: does their locustfile call attach()?",
+                wanted - self._bridge.count(),
+                wanted,
+            )
+
+    def _spawned(self, **_: Any) -> None:
+        """Locust has dealt all users: from now on this many connections are wanted."""
+        if self._recorder is not None:
+            self._recorder.books.target = max(1, self._held_by(self._runner.target_user_classes_count))
+
     def _beat(self, recorder: Recorder) -> None:
-        stats = self._environment.stats
         while True:
             gevent.sleep(LINE_S)
-            for info in recorder.bridge.silent_workers():
-                recorder.lose(info, "its heartbeat stopped")
-            interval = recorder.books.interval
-            feed(stats, "connect", interval.histograms["connect"], interval.failures)
-            feed(stats, "subscribe", interval.histograms["subscribe"])
-            feed(stats, "fan-out", interval.fanout)
-            recorder.write_line(str(Phase.HOLD))
+            try:
+                self._line(recorder)
+            except LoadtestError as error:  # the disk: what is there is intact, the run ends cleanly
+                logger.error("%s", error)
+                recorder.over = str(error)
+                gevent.spawn(self._runner.quit)
+                return
 
-    def _stop(self, environment: Environment, **_: Any) -> None:
+    def _line(self, recorder: Recorder) -> None:
+        for info in recorder.bridge.silent_workers():
+            recorder.lose(info, "its heartbeat stopped")
+        books = recorder.books
+        if recorder.verdict.ramp_s is None and books.subscribed >= books.target:
+            recorder.verdict.ramp_s = recorder.elapsed_s(now_ns())
+        stats, interval = self._environment.stats, books.interval
+        feed(stats, "connect", interval.histograms["connect"], interval.failures)
+        feed(stats, "subscribe", interval.histograms["subscribe"])
+        feed(stats, "publish", interval.histograms["ack"], interval.publish_failures)
+        feed(stats, "fan-out", interval.fanout)
+        recorder.write_line(str(Phase.HOLD))
+
+    def _stop(self, **_: Any) -> None:
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
         if self._pulse is not None:
             self._pulse.kill()
             self._pulse = None
+        books = recorder.books
+        if recorder.verdict.ramp_s is None and recorder.over is None and books.subscribed < books.target:
+            recorder.verdict.short_ramp(books, recorder.elapsed_s(now_ns()))
         run = recorder.finish(str(Phase.HOLD))
         recorder.folder.close()
-        if environment.process_exit_code is None:
-            environment.process_exit_code = int(exit_code(run))
-        logger.info("%s: %s; loadtest report %s", run["verdict"], "; ".join(run["reasons"]), recorder.folder.path)
+        self._leave(exit_code(run))
+        reasons = "; ".join(run["reasons"]) or "every threshold held"
+        logger.info("%s: %s -- loadtest report %s", run["verdict"], reasons, recorder.folder.path)
+
+    def _leave(self, code: ExitCode) -> None:
+        """Settle the exit code: the first run that did not pass decides; after a pass, Locust's own errors do."""
+        ours = all(error.method == METHOD for error in self._environment.stats.errors.values())
+        if not self._environment.process_exit_code and (code or (ours and not self._runner.exceptions)):
+            self._environment.process_exit_code = int(code)
+
+
+def _outlive_no_master(runner: WorkerRunner) -> None:
+    """End a worker that `--processes` forked when its master is gone: Locust leaves it behind if that fails early."""
+    while os.getppid() == _attached_by:
+        gevent.sleep(LINE_S)
+    logger.error("the master is gone")
+    runner.quit()
 
 
 def attach() -> None:
-    """Register with Locust; call it once in a locustfile (importing `loadtest.locustfile` does)."""
+    """Register with Locust; call it once in a locustfile."""
+    global _attached_by
+    _attached_by = os.getpid()
+    hooks: Any = events  # Locust's hooks are untyped
+    hooks.init_command_line_parser.add_listener(_add_options)
+    hooks.init.add_listener(_on_init)
 
-    @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's
-    def on_init(environment: Environment, runner: Any, **_: Any) -> None:
-        if isinstance(runner, MasterRunner | LocalRunner):
-            PlainRun(environment)
-        if isinstance(runner, WorkerRunner | LocalRunner):
-            make_bridge(environment)
+
+def _add_options(parser: Any, **_: Any) -> None:
+    parser.set_defaults(web_host=LOOPBACK)
+    parser.add_argument(
+        "--loadtest-out", default="runs", env_var="LOADTEST_OUT", help="Where run folders go.", include_in_web_ui=False
+    )
+
+
+def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
+    runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
+    options = environment.parsed_options
+    if isinstance(runner, WorkerRunner | LocalRunner):
+        make_bridge(environment)
+    if isinstance(runner, WorkerRunner):
+        if options is not None and options.processes:
+            gevent.spawn(_outlive_no_master, runner)
+        return
+    run = PlainRun(environment, str(getattr(options, "loadtest_out", None) or "runs"))
+    known = options is not None and web_ui is None and environment.shape_class is None
+    try:
+        run.check((options.num_users or 1) if options is not None and known else None)
+    except LoadtestError as error:
+        logger.error("%s", error)
+        sys.exit(int(error.exit_code))
+    if web_ui is not None and web_ui.host == LOOPBACK:
+        logger.info("the web UI has no login and answers on this machine only; --web-host '*' opens it to all")
+    if isinstance(runner, MasterRunner) and runner.master_bind_host == "*":
+        logger.warning(
+            "the master takes workers from every network, and Locust knows no authentication:"
+            " --master-bind-host 127.0.0.1 if all of them are on this machine"
+        )

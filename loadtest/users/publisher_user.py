@@ -13,6 +13,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
 from typing import Any, ClassVar
 
 import gevent
@@ -22,6 +23,7 @@ from locust import User
 from locust.env import Environment
 
 from loadtest.clock import NS_PER_S
+from loadtest.errors import LoadtestError
 from loadtest.herd.herd import Herd
 from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.metrics.ledger import Announced
@@ -32,7 +34,7 @@ from loadtest.protocol.marker import Marker, format_marker
 from loadtest.protocol.template import Template
 from loadtest.users.attach import bridge_of, profile_of
 from loadtest.users.build import make_dialect
-from loadtest.users.herd_user import hold
+from loadtest.users.herd_user import give_up, hold, own_tasks
 
 POLL_S = 0.02
 YIELD_EVERY = 16
@@ -49,19 +51,26 @@ class PublisherUser(User):
 
     abstract = True
     fixed_count = 1
+    tasks = [hold]  # noqa: RUF012 - Locust makes a list of its own for each class
     publishes: ClassVar[bool] = True
     profile: ClassVar[str | Mapping[str, Any] | Profile | None] = None
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        if not self.tasks:
-            self.tasks = [hold]
+        self.tasks = own_tasks(self)
+        self._greenlet_of_schedule: gevent.Greenlet | None = None
 
     def on_start(self) -> None:
         """Connect, and publish whenever the master says so."""
         self._bridge = bridge_of(self.environment)
         self._clock = self._bridge.clock
-        self._plan = profile_of(self.environment, type(self).profile)
+        try:
+            self._plan = profile_of(self.environment, type(self))
+            self._prepare()
+        except LoadtestError as error:
+            give_up(self, error)
+
+    def _prepare(self) -> None:
         publish = self._plan.publish
         names = self._plan.channel_names
         first, step = (self._bridge.number, self._bridge.of) if self._bridge.role == "publisher" else (0, 1)
@@ -75,8 +84,9 @@ class PublisherUser(User):
 
     def on_stop(self) -> None:
         """Stop publishing and leave."""
-        self._greenlet_of_schedule.kill(block=False)
-        self._way.stop()
+        if self._greenlet_of_schedule is not None:
+            self._greenlet_of_schedule.kill(block=False)
+            self._way.stop()
 
     def _run(self) -> None:
         while True:
@@ -220,7 +230,7 @@ class _ByHttp:
         try:
             response = client.request(self._method, "/" + path, body, headers)
             response.read()
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             self._bridge.publishing.failures[type(error).__name__.lower()] += 1
             return
         if 200 <= response.status_code < 300:

@@ -17,10 +17,11 @@ from loadtest.metrics.books import Books
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.thresholds import Threshold
 from loadtest.profile.model import Profile
+from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users import messages
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
-from loadtest.users.verdict import Verdict, summarise
+from loadtest.users.verdict import Verdict, summarise, target_facts
 
 GO_SLACK_S = 0.3
 FINAL_TIMEOUT_S = 10.0
@@ -79,6 +80,19 @@ class Recorder:
             zero_ns,
             round(self.profile.publish.deadline_s * NS_PER_S),
             ServiceRecovery(recovery.window_s, recovery.tolerance),
+        )
+
+    def write_manifest(self, workers: int) -> None:
+        """Write what is known before the run begins."""
+        profile = self.profile
+        self.folder.write_manifest(
+            {
+                "profile": {"name": profile.name, "sha256": profile.sha256},
+                "target": target_facts(profile),
+                "harness": harness_facts(workers),
+                "connections": {"target": profile.population.connections},
+                "tags": dict(self._facts.get("tags", {})),
+            }
         )
 
     # --- while it runs -----------------------------------------------------------------------------------------------
@@ -141,6 +155,9 @@ class Recorder:
             self.follow(name, "unannounced", began_ns, "a mass disconnect nobody announced", announced=False)
         if not applying:
             self._close_events()
+        skipped = self.books.interval.counts["hooks_skipped"]
+        if skipped:
+            self.log(f"{skipped:,} happenings were not told to hooks, which are slower than what arrives")
         line = self.books.line(now_ns(), phase)
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)
@@ -164,6 +181,8 @@ class Recorder:
             self.stop_publishing()
             for info in self.bridge.finish(HASTY_TIMEOUT_S if self.over else FINAL_TIMEOUT_S):
                 self.verdict.invalid.append(f"Worker {info.number} ({info.role}) did not send its last report.")
+            if not self.over and not self.verdict.unreachable and not self.books.total.counts["subscribed"]:
+                self.verdict.nobody_came(self.books, self.profile, self.elapsed_s(now_ns()))
         verdict = self.verdict
         verdict.interrupted = None if self.broken or verdict.unreachable else self.over
         end_ns = now_ns()

@@ -40,12 +40,23 @@ class Verdict:
         ours = sum(failures[reason] for reason in OURS)
         (self.invalid if ours > sum(failures.values()) / 2 else self.failed).append(sentence)
 
-    def nobody_came(self, books: Books, profile: Profile) -> None:
-        """Note that not one client got through."""
+    def nobody_came(self, books: Books, profile: Profile, seconds: float | None = None) -> None:
+        """Note that not one client got through in `seconds` (default: the time of the ramp)."""
         failures = books.total.failures
         reasons = ", ".join(f"{reason} x {count}" for reason, count in failures.most_common(3)) or "no answer"
         urls = ", ".join(profile.target.urls[:3])
-        self.unreachable = f"{urls}: no client got through in {profile.ramp.timeout_s:g} s ({reasons})."
+        within_s = profile.ramp.timeout_s if seconds is None else seconds
+        self.unreachable = f"{urls}: no client got through in {within_s:.3g} s ({reasons})."
+
+
+def target_facts(profile: Profile) -> dict[str, Any]:
+    """Return "target" of run.json."""
+    return {
+        "url": ", ".join(profile.target.urls),
+        "dialect": profile.target.dialect,
+        "version": profile.target.version,
+        "nodes": profile.target.nodes if profile.target.stack else None,
+    }
 
 
 def summarise(
@@ -81,12 +92,7 @@ def summarise(
             started_at=folder.started_at_iso,
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             profile={"name": profile.name, "sha256": profile.sha256},
-            target={
-                "url": ", ".join(profile.target.urls),
-                "dialect": profile.target.dialect,
-                "version": profile.target.version,
-                "nodes": profile.target.nodes if profile.target.stack else None,
-            },
+            target=target_facts(profile),
             harness=harness_facts(len(books.workers)),
             connections=connections,
             fanout=books.fanout_figures(),

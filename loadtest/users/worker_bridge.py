@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 REPORT_S = 1.0
 ANNOUNCE_S = 0.25
 GO_SLACK_NS = NS_PER_S // 5
+MOST_WORKERS = 100_000
 
 
 class Publishing:
@@ -72,6 +73,7 @@ class WorkerBridge:
 
     Attributes:
         profile: the master's; None when each user class names its own. connections: of the whole population.
+        vacant: slots that users of a class have left, for the next one. ramp_free_ns: when the ramp here is over.
         publish_from_ns: None while publishers are to be quiet.
         outcome: why this worker gave up, or None.
         time: this process's copy of the master's clock.
@@ -101,6 +103,8 @@ class WorkerBridge:
         self._engine: Engine | None = None
         self._herds: dict[object, Herd] = {}
         self.hooks: dict[type, Hooks] = {}
+        self.vacant: dict[type, list[range]] = {}
+        self.ramp_free_ns = 0
         self._enlisted = 0
         self._epochs = 0
         self._announcements: list[Announced] = []
@@ -153,16 +157,20 @@ class WorkerBridge:
             self._herds[key] = herd
         return herd
 
-    def enlist(self, size: int) -> range:
-        """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn."""
-        number = self._enlisted * self.of + self.number
+    def enlist(self, size: int, largest: int = 0) -> range:
+        """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn.
+
+        Args:
+            largest: the largest size of all herd users of the run, when they differ; then there are gaps.
+        """
+        first = (self._enlisted * self.of + self.number) * max(size, largest)
         self._enlisted += 1
-        return range(number * size, (number + 1) * size)
+        return range(first, first + size)
 
     def next_epoch(self) -> int:
-        """Return the epoch of the next publisher here: no two publishers of a run share one for a channel."""
+        """Return the epoch of the next publisher here: no two publishers of a run share one, on whichever worker."""
         self._epochs += 1
-        return self._epochs
+        return self._epochs * MOST_WORKERS + self.worker
 
     def when_go(self, action: Callable[[int], None]) -> None:
         """Call `action(start_ns)` when the population is to connect: now, if that has been said already."""
@@ -236,13 +244,14 @@ class WorkerBridge:
             self.engine.remove(herd)
         self._herds.clear()
         self.hooks.clear()
+        self.vacant.clear()
         self._store.close()
         self._outages.clear()
         self._announcements.clear()
         self._waiting.clear()
         self.publishing = Publishing()
         self.go_ns = self.publish_from_ns = None
-        self._enlisted = self._sequence = 0
+        self._enlisted = self._sequence = self.ramp_free_ns = 0
         self._planned, self._final = True, False
         self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
 
