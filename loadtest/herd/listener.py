@@ -21,7 +21,7 @@ from loadtest.metrics.book import Book
 from loadtest.metrics.ledger import Ledger
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Acked, Closed, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
-from loadtest.protocol.frames import BINARY, TEXT, MessageReader
+from loadtest.protocol.frames import BINARY, MAX_MESSAGE_BYTES, TEXT, MessageReader
 
 FIRST_FREE_REQUEST = 1000
 """Request numbers below are the herd's own subscriptions (the group's number); callers number from here."""
@@ -116,6 +116,8 @@ class Listener:
             partial = self._attachments.get(slot)
             if partial is not None and frame.opcode == BINARY:
                 partial[1].append(frame.payload)
+                if sum(map(len, partial[1])) > MAX_MESSAGE_BYTES:
+                    raise RemoteProtocolError("the attachments of a message are too large", "message_too_large")
                 if len(partial[1]) < partial[0].attachments:
                     continue
                 del self._attachments[slot]

@@ -40,3 +40,27 @@ def test_pool_goes_round() -> None:
     pool = SourcePool(["a", "b"])
     assert [pool.take() for _ in range(4)] == ["b", "a", "b", "a"]
     assert SourcePool([]).take() is None
+
+
+def test_expand_bounds_the_whole_and_each_range() -> None:
+    assert len(expand(["127.0.0.0-127.0.15.255"])) == 4096
+    for ranges in (["127.0.0.0-127.0.16.0"], ["127.1.0.0/21", "127.2.0.0/21", "127.3.0.1"] * 2):
+        with pytest.raises(UsageError):
+            expand(ranges)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("127.0.1.4/32", 1), ("127.0.1.4/31", 2), ("127.0.1.5/30", 2), ("::1/128", 1), (" ::1 ", 1)]
+)
+def test_expand_of_small_networks(text: str, count: int) -> None:
+    assert len(expand([text])) == count
+
+
+@pytest.mark.parametrize(("connections", "count"), [(0, 1), (1, 1), (SAFE_PER_PAIR, 1), (SAFE_PER_PAIR + 1, 2)])
+def test_automatic_takes_as_few_addresses_as_are_safe(connections: int, count: int) -> None:
+    assert len(automatic("127.0.0.1", 3, connections)) == count
+    assert automatic("127.0.0.1", 3, connections)[0] == "127.1.3.1"
+
+
+def test_automatic_leaves_ipv6_loopback_to_the_kernel() -> None:
+    assert automatic("::1", 0, 100_000) == ()

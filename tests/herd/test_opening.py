@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -102,7 +103,7 @@ def test_upgrade_is_accepted_in_pieces_and_what_follows_is_handed_on(cuts: list[
     client.connect()
     answer = client.accept()
     places = [0, *sorted(min(cut, len(answer) - 1) for cut in cuts), len(answer)]
-    for start, stop in zip(places[:-2], places[1:-1], strict=True):
+    for start, stop in pairwise(places[:-1]):
         assert client.go(answer[start:stop]) == Step(UPGRADING)
     assert client.go(answer[places[-2] :] + rest) == Step(JOINING, rest=rest)
 
