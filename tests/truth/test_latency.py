@@ -1,0 +1,57 @@
+"""`loadtest run` against the calibrated target: every latency, count and time to k % by both accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from tests.truth.scenario import Outcome, Scenario, disagreements, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
+
+STALL_S = 2.0
+
+
+def test_delays_from_one_millisecond_to_five_seconds(tmp_path) -> None:
+    script = {"delay": ["loguniform", 1, 5000]}
+    outcome = run(Scenario(script, rate_per_s=60, arrival="poisson", duration_s=5, deadline_s=6), tmp_path)
+    assert disagreements(outcome) == []
+    assert outcome.fanout["latency_ms"]["p50"] > 50
+    assert outcome.fanout["latency_ms"]["p99.9"] > 4_500
+    assert outcome.fanout["delivered"] > 7_000
+
+
+def test_bursts_to_everybody_at_once_with_one_constant_delay(tmp_path) -> None:
+    outcome = run(Scenario({"delay": ["constant", 1], "burst_s": 0.5}, duration_s=4, deadline_s=2), tmp_path)
+    assert disagreements(outcome) == []
+    assert 100 < outcome.fanout["latency_ms"]["p50"] < 400
+
+
+def test_a_stall_of_two_seconds_shows_for_every_publish_scheduled_in_it(tmp_path) -> None:
+    outcome = run(Scenario({"stall_at_s": 3, "stall_s": STALL_S}, rate_per_s=50, duration_s=8, deadline_s=4), tmp_path)
+    assert disagreements(outcome) == []
+    latency = outcome.fanout["latency_ms"]
+    assert latency["max"] >= latency["p99.9"] > 1000 * STALL_S * 0.95
+    ((begin, end),) = outcome.account.facts["stalls"]
+    inside = [publish for publish in outcome.account.publishes if begin <= publish.sched_ns < end]
+    assert len(inside) == pytest.approx(50 * STALL_S, abs=2)
+    for at_least_s in (0.5, 1.0, 1.5):  # a closed loop would show one of them
+        slow = sum(publish.members for publish in inside if end - publish.sched_ns >= at_least_s * 1e9)
+        near = sum(publish.members for publish in inside if abs(end - publish.sched_ns - at_least_s * 1e9) < 0.05e9)
+        assert abs(logged_at_least(outcome, "fanout.latency", at_least_s) - slow) <= near
+
+
+def logged_at_least(outcome: Outcome, tag: str, seconds: float) -> int:
+    """Return how many of a histogram's values are at least `seconds`, read by HdrHistogram's own log reader."""
+    reader = HistogramLogReader(str(outcome.folder / "histograms.hlog"), HdrHistogram(1_000, 3_600 * 10**9, 3))
+    count = 0
+    while (histogram := reader.get_next_interval_histogram()) is not None:
+        if histogram.get_tag() == tag:
+            items: Iterable = histogram.get_recorded_iterator()
+            count += sum(
+                item.count_added_in_this_iter_step for item in items if item.value_iterated_to >= seconds * 1e9
+            )
+    return count
