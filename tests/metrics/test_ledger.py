@@ -429,3 +429,16 @@ def test_memory_over_hours_is_that_of_a_deadline() -> None:
     assert most < 20
     worker.end()
     assert (len(worker.ledger._history), worker.ledger._apart, len(worker.ledger._streams)) == (0, {}, 1)
+
+
+def test_who_joins_a_running_stream_is_on_the_fast_path_after_one_message() -> None:
+    worker = Worker(2)
+    worker.ledger.dropped(1, T)
+    for seq in range(5):
+        worker.copy(0, message(seq), T + 20 * MS)
+    worker.ledger.subscribed(1, T + 30 * MS)
+    for seq in (30, 31):
+        worker.ledger.announce(message(seq))
+    sent = message(29)._replace(seq=5, sched_ns=T + 31 * MS)
+    worker.copy(1, sent, T + 40 * MS)
+    assert worker.ledger.held[1] is worker.ledger.book(*sent, T + 40 * MS)
