@@ -28,7 +28,9 @@ def run(scale: Scale) -> list[Figure]:
         with Crowd(clients):
             pairs = list(zip(servers, clients, strict=True))
             empty = sum(private_bytes(client.pid) for client in clients)
-            held, costs, memory = [], [], []
+            held: list[int] = []
+            costs: list[float] = []
+            memory: list[int] = []
             for population in (scale.small, scale.large):
                 each = population // processes
                 for client in clients:

@@ -56,7 +56,7 @@ def profile(port: int, channel: int, in_flight: int) -> Profile:
                 "ack_path": "0.ok",
                 "ack_equals": True,
             },
-            "publish": {"rate": "20/s", "event": "edit", "args": ["{marker}"], "marker": "1.text"},
+            "publish": {"rate": "20/s", "event": "edit", "args": ["{marker}"], "marker": "1.text", "deadline": "60s"},
             "ramp": {"rate": "1000/s", "max_in_flight": in_flight},
             "reconnect": {"policy": "none"},
         }
@@ -69,7 +69,8 @@ class Worker:
     def __init__(self, options: dict[str, Any], poller: Poller) -> None:
         given = profile(options["port"], options["channel"], options["in_flight"])
         self.herd: Herd = make_herd(Plan(given, options["run"]), poller, listening=True, connections=1)
-        self.herd._sources._addresses = tuple(options["sources"])  # noqa: SLF001 - automatic() knows one per worker
+        self.herd._sources._addresses = tuple(options["sources"])
+        self.give_turn = self.herd.turn
         self.books = options["books"]
         if not self.books:
             self._forget_messages()
@@ -82,8 +83,8 @@ class Worker:
 
     def _forget_messages(self) -> None:
         """Let the hot loop find nothing to enter: what remains is reading, looking up and a time stamp."""
-        interner = self.herd._listener.interner  # noqa: SLF001
-        read = interner._read  # noqa: SLF001
+        interner = self.herd._listener.interner
+        read = interner._read
 
         def without_messages(chunk: bytes) -> Parcel | None:
             parcel = read(chunk)
@@ -91,7 +92,7 @@ class Worker:
                 parcel.events = ()
             return parcel
 
-        interner._read = without_messages  # type: ignore[method-assign]  # noqa: SLF001
+        interner._read = without_messages  # type: ignore[method-assign]
 
     def obey(self, line: str) -> None:
         """Do what a line says; answers come from here or from `step`."""
@@ -117,10 +118,11 @@ class Worker:
                 Announced(0, epoch, seq + i, start_ns + i * pace_ns, 0) for i in reversed(range(count))
             ]
 
-    def turn(self) -> None:
-        """Give the herd a turn."""
-        self.herd.turn()
+    def turn(self) -> int:
+        """Give the herd a turn; return the number of events."""
+        ready = self.give_turn()
         self._heard_ns = 0
+        return ready
 
     def step(self) -> None:
         """Do what is due by the clock, as the engine and the bridge do."""
@@ -211,6 +213,8 @@ def serve_gevent(options: dict[str, Any]) -> None:
     worker = Worker(options, new_poller())
     commands = Commands(worker)
     engine = Engine()
+    worker.herd.turn, turn = worker.turn, worker.herd.turn  # type: ignore[method-assign]
+    worker.give_turn = turn
     engine.add(worker.herd)
     obey = worker.obey
 
