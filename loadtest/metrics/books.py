@@ -18,8 +18,9 @@ from loadtest.metrics.delivery import CLASSES
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
-from loadtest.metrics.report import HERD_HISTOGRAMS, Second, WorkerReport
+from loadtest.metrics.report import Second, WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
+from loadtest.metrics.sums import Sums
 from loadtest.metrics.time_to_share import TimeToShare
 
 STATES = ("idle", "waiting", "connecting", "opening", "subscribing", "subscribed")
@@ -60,41 +61,6 @@ class Event:
     lost: int = 0
 
 
-class _Sums:
-    """Everything that adds up, once for the interval and once for the run."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        self.drops: Counter[str] = Counter()
-        self.ledger: Counter[str] = Counter()
-        self.publish_failures: Counter[str] = Counter()
-        self.published = 0
-        self.unsent = 0
-        self.fanout = Histogram()
-        self.lateness = Histogram()
-        self.lag = Histogram()
-        self.histograms = {name: Histogram() for name in HERD_HISTOGRAMS}
-        self.first_drop_ns = 0
-
-    def add(self, report: WorkerReport) -> None:
-        """Add a report."""
-        self.counts.update(report.counts)
-        self.failures.update(report.failures)
-        self.drops.update(report.drops)
-        self.ledger.update(report.ledger)
-        self.publish_failures.update(report.publish_failures)
-        self.published += report.published
-        self.unsent += report.unsent
-        self.fanout.add(report.fanout)
-        self.lateness.add(report.lateness)
-        self.lag.add(report.lag)
-        for name, histogram in report.histograms.items():
-            self.histograms[name].add(histogram)
-        if report.first_drop_ns:
-            self.first_drop_ns = min(self.first_drop_ns or report.first_drop_ns, report.first_drop_ns)
-
-
 class Books:
     """Keep the books of one run.
 
@@ -106,7 +72,7 @@ class Books:
     def __init__(self, target: int, zero_ns: int, deadline_ns: int, service: ServiceRecovery) -> None:
         self.target = target
         self.zero_ns = zero_ns
-        self.total = _Sums()
+        self.total = Sums()
         self.workers: dict[int, Gauge] = {}
         self.events: dict[str, Event] = {}
         self.peak = 0
@@ -117,7 +83,7 @@ class Books:
         self.cpu_max_percent = 0.0
         self.gc_max_ms = 0.0
         self.errors = 0
-        self.interval = _Sums()
+        self.interval = Sums()
         self._seconds: dict[int, Second] = {}
         self._service = service
         self._settle_s = -(-(deadline_ns + GRACE_NS) // NS_PER_S) + REPORT_LAG_S
@@ -251,7 +217,7 @@ class Books:
 
     def line(self, now_ns: int, phase: str) -> dict[str, Any]:
         """Close the interval and return its line (the keys of intervals.jsonl)."""
-        interval, self.interval = self.interval, _Sums()
+        interval, self.interval = self.interval, Sums()
         states = self.connections()
         self.peak = max(self.peak, states["subscribed"])
         self._settle(now_ns)
