@@ -133,7 +133,7 @@ class Rig:
         self.pump(self.all_live)
         return self.server.peers
 
-    def arrive(self, peers: Sequence[Peer]) -> None:
+    def arrive(self, peers: Sequence[Peer], event: int = select.POLLIN) -> None:
         """Wait until what `peers` sent has reached the herd's sockets: loopback is quick, not instant."""
         waiting = {peer.sock.getpeername() for peer in peers}
         fds = []
@@ -144,7 +144,7 @@ class Rig:
                         fds.append(fd)
         for fd in fds:
             poll = select.poll()
-            poll.register(fd, select.POLLIN)
+            poll.register(fd, event)
             assert poll.poll(2000), "what was sent did not arrive"
 
     def say(self, peers: Sequence[Peer], *packets: str) -> None:

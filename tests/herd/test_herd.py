@@ -99,19 +99,39 @@ def test_server_that_falls_silent_is_given_up_in_time(make: MakeRig, habit: str,
 
 
 def test_cap_in_flight_is_kept_and_who_waited_longest_goes_first(make: MakeRig) -> None:
-    rig = make(6, max_in_flight=2, policy=Fixed(0.01))
+    rig = make(6, max_in_flight=2, policy=Never())
     rig.server.habits.opens = False
     rig.go(range(4))
     assert rig.herd.slots.population[WAITING] == 2
     assert rig.herd.account.counts["postponed"] == 2
     waiting = [slot for slot in range(4) if rig.state(slot) == WAITING]
-    rig.go([4, 5])
-    assert rig.herd.slots.in_flight == 2
     rig.pump(lambda: rig.herd.slots.population[JOINING] == 2)
     for peer in rig.server.peers:
-        peer.fin()
-    rig.pump(lambda: rig.herd.slots.in_flight == 2 and sum(rig.failures().values()) == 2)
-    assert all(rig.state(slot) not in (WAITING, IDLE) for slot in waiting), "a newcomer overtook those in the queue"
+        peer.half_close()
+    rig.arrive(rig.server.peers, select.POLLRDHUP)
+    while rig.herd.turn():
+        pass
+    assert rig.herd.slots.in_flight == 0
+    rig.go([4, 5])
+    assert rig.herd.slots.in_flight == 2
+    assert [slot for slot in range(6) if rig.state(slot) == CONNECTING] == waiting
+    assert rig.herd.account.counts["postponed"] == 4
+
+
+def test_success_starts_the_backoff_anew(make: MakeRig) -> None:
+    rig = make(1, policy=Phoenix())
+    rig.server.habits.joins = False
+    rig.go()
+    for wait_s in (0.01, 0.05):
+        rig.pump(lambda: rig.state() == JOINING)
+        rig.advance(10.01)
+        assert rig.herd.slots.planned[0] == rig.clock.now_ns + round(wait_s * NS_PER_S)
+        rig.advance(wait_s + 0.01)
+    rig.server.habits.joins = True
+    rig.pump(rig.all_live)
+    rig.peer.fin()
+    rig.pump(lambda: bool(rig.drops()))
+    assert rig.herd.slots.planned[0] == rig.clock.now_ns + round(0.01 * NS_PER_S)
 
 
 def test_session_of_a_plain_websocket_opens_with_the_upgrade(make: MakeRig) -> None:
@@ -148,6 +168,19 @@ def test_frames_and_end_in_the_same_read_as_the_upgrade_are_told_by_their_own_re
     rig.peer.fin()
     rig.pump(lambda: bool(rig.failures()))
     assert rig.failures() == {"close_1013": 1}
+
+
+def test_end_in_the_same_read_as_the_upgrade_is_not_missed(make: MakeRig) -> None:
+    rig = make(1)
+    rig.server.habits.upgrades = False
+    rig.go()
+    rig.pump(lambda: bool(rig.server.requests))
+    rig.peer.raw(rig.peer.ws.send(AcceptConnection()) + text('0{"sid":"s","pingInterval":25000,"pingTimeout":20000}'))
+    rig.peer.half_close()
+    rig.arrive([rig.peer], select.POLLRDHUP)
+    while rig.herd.turn():
+        pass
+    assert rig.failures() == {"eof": 1}
 
 
 # --- hearing ---------------------------------------------------------------------------------------------------------
