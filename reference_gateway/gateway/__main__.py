@@ -44,14 +44,18 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Read the environment, serve, and say in one line why not."""
+    """Read the environment, serve, end the process; return only to say why not, after one line that says it too."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
     try:
-        uvloop.run(serve(read_settings(os.environ)))
+        loop.run_until_complete(serve(read_settings(os.environ)))
     except (SettingError, BrokerError) as error:
         log.error("%s", error)
         return ExitCode.USAGE
-    return ExitCode.OK
+    # The loop is not closed: it would end each socket that is left in a turn of its own, the kernel ends all at once.
+    logging.shutdown()
+    os._exit(ExitCode.OK)
 
 
 if __name__ == "__main__":

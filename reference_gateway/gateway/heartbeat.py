@@ -3,7 +3,8 @@
 The law: no connection has a timer. The node calls `tick` every `tick_s`; a late tick is not made up for, so a node
 that was stopped gives its clients the time back instead of timing them all out.
 
-    wheel of n buckets, one turn = ping interval
+    wheel of n buckets, one turn = ping interval; connections are dealt to the buckets in turn, so that those who
+    came together in a storm are not pinged together for ever
       ping cursor    -> bucket: send a ping to those that owe no answer
       timeout cursor -> bucket: close those whose oldest unanswered ping is ping_timeout old
     lapses: first in, first out, each of one length: handshake, close grace
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from math import gcd
 from typing import Protocol
 
 
@@ -69,6 +71,9 @@ class Heartbeat:
         self._timeout_ticks = max(1, round(ping_timeout_s / self.tick_s))
         self._wheel: list[set[Pinged]] = [set() for _ in range(buckets)]
         self._now = 0
+        self._dealt = 0
+        # About the golden section of a turn, and coprime to it: any run of consecutive connections is spread evenly.
+        self._stride = next(step for step in range(round(buckets * 0.618), 0, -1) if gcd(step, buckets) == 1)
         self._handshakes = Lapse(max(1, round(handshake_s / self.tick_s)))
         self._closes = Lapse(max(1, round(close_s / self.tick_s)))
 
@@ -77,8 +82,9 @@ class Heartbeat:
         self._handshakes.add(session)
 
     def enter(self, session: Pinged) -> None:
-        """Ping this connection from now on, first one interval from now."""
-        session.bucket = self._wheel[self._now % len(self._wheel)]
+        """Ping this connection once per interval from now on, first when the turn of its bucket comes."""
+        self._dealt += self._stride
+        session.bucket = self._wheel[self._dealt % len(self._wheel)]
         session.bucket.add(session)
 
     def leave(self, session: Pinged) -> None:

@@ -43,6 +43,7 @@ class Node:
         self.settings = settings
         self.broker = broker
         self.measures = Measures()
+        self._upgrades = handshake.Upgrades()
         self.frames = FrameReader(settings.max_message_bytes)
         self.heartbeat = Heartbeat(
             settings.ping_interval_s, settings.ping_timeout_s, settings.handshake_timeout_s, settings.close_grace_s
@@ -157,6 +158,11 @@ class Node:
     def request(self, session: Session, head: bytes) -> bool:
         """Answer a request head; return whether the connection is a WebSocket now."""
         try:
+            switch = self._upgrades.known(head)
+            if switch is not None:
+                self._check_room()
+                self._open(session, switch)
+                return True
             request = handshake.parse(head)
             if request.path == b"/healthz":
                 session.finish(self._health())
@@ -165,11 +171,17 @@ class Node:
                 session.finish(handshake.response("200 OK", self._metrics(), "text/plain; version=0.0.4"))
                 return False
             switch = handshake.accept(request)
+            self._upgrades.learn(head)
             self._check_room()
         except handshake.Refusal as refusal:
             self.measures.rejected[refusal.reason] += 1
             session.finish(handshake.refusal_response(refusal))
             return False
+        self._open(session, switch)
+        return True
+
+    def _open(self, session: Session, switch: bytes) -> None:
+        """Make a WebSocket of the connection: the 101 and the OPEN packet in one write."""
         settings = self.settings
         hello = packets.open_text(
             packets.new_id(), settings.ping_interval_s, settings.ping_timeout_s, settings.max_message_bytes
@@ -179,7 +191,6 @@ class Node:
         self._connections += 1
         self.measures.sessions_opened += 1
         self.heartbeat.enter(session)
-        return True
 
     def head_too_big(self, session: Session) -> None:
         """Answer a request head over the bound."""
