@@ -67,7 +67,8 @@ class Node:
         self._loop = loop
         self._server: asyncio.Server | None = None
         self._sweep_at_s = loop.time() + _SWEEP_S
-        self._timer = loop.call_later(self.heartbeat.tick_s, self._tick)
+        self._tick_at_s = loop.time() + self.heartbeat.tick_s
+        self._timer: asyncio.Handle = loop.call_at(self._tick_at_s, self._tick)
 
     async def listen(self) -> int:
         """Accept connections from now on; return the port.
@@ -233,7 +234,9 @@ class Node:
 
     def _tick(self) -> None:
         now_s = self._loop.time()
-        self._timer = self._loop.call_at(max(self._timer.when() + self.heartbeat.tick_s, now_s), self._tick)
+        # Kept here, not asked of the timer: uvloop gives a handle without a time when the time is now.
+        self._tick_at_s = max(self._tick_at_s + self.heartbeat.tick_s, now_s)
+        self._timer = self._loop.call_at(self._tick_at_s, self._tick)
         self.heartbeat.tick()
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + _SWEEP_S

@@ -28,7 +28,7 @@ class Settings:
     drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
     drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, the seconds in it count instead
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
-    max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default is what the fd limit allows
+    max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows
     max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
     max_message_bytes: int = 1 << 20  # RG_MAX_MESSAGE_BYTES: one client message, all its fragments
     max_head_bytes: int = 16 * 1024  # RG_MAX_HEAD_BYTES: the HTTP request head
@@ -69,7 +69,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         drain_s=seconds("RG_DRAIN_SECONDS", default.drain_s, 0),
         drain_file=read_text(env, "RG_DRAIN_FILE", default.drain_file),
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
-        max_connections=count("RG_MAX_CONNECTIONS", _connections_by_fd_limit(), 1, 10_000_000),
+        max_connections=count("RG_MAX_CONNECTIONS", (most := _connections_by_fd_limit()), 1, most),
         max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),
         max_message_bytes=count("RG_MAX_MESSAGE_BYTES", default.max_message_bytes, 125, 1 << 30),
         max_head_bytes=count("RG_MAX_HEAD_BYTES", default.max_head_bytes, 256, 1 << 20),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -282,6 +284,18 @@ def test_silent_client_is_closed_and_an_answering_one_stays(start_node: StartNod
         assert node.metric("rg_connections") == 1
 
 
+def test_pings_go_on_after_the_node_was_late(start_node: StartNode) -> None:
+    node = start_node(RG_PING_INTERVAL_S="0.2", RG_PING_TIMEOUT_S="5")
+    with RawClient(node.port).join() as client:
+        for _ in range(3):
+            node.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)  # eight ticks late: the next one is due at once
+            node.process.send_signal(signal.SIGCONT)
+            for _ in range(2):
+                assert client.frame() == (0x81, b"2")
+                client.text("3")
+
+
 @pytest.mark.parametrize("drain_s", [0.0, 0.6])
 def test_sigterm_tells_everyone_1001_and_exits(start_node: StartNode, drain_s: float) -> None:
     node = start_node(RG_DRAIN_SECONDS=str(drain_s))
@@ -363,3 +377,32 @@ def test_port_in_use_is_said(start_node: StartNode) -> None:
     )
     assert done.returncode == 2
     assert f"port {node.port}" in done.stderr
+
+
+def test_node_at_its_limit_of_open_files_refuses_counts_and_lives(start_node: StartNode) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+    try:
+        node = start_node()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room, sockets, answers = 400 - 256, [], Counter[bytes]()
+    node.process.send_signal(signal.SIGSTOP)  # so that all are in the queue when it accepts the first
+    try:
+        for _ in range(900):
+            sockets.append(socket.create_connection(("127.0.0.1", node.port), 10))
+            sockets[-1].sendall(UPGRADE)
+    finally:
+        node.process.send_signal(signal.SIGCONT)
+    for one in sockets:
+        answers[one.recv(12)] += 1
+    assert answers == {b"HTTP/1.1 101": room, b"HTTP/1.1 503": 900 - room}
+    assert node.get("/healthz")[0] == 200
+    assert node.metric("rg_rejected_total") == 900 - room
+    for one in sockets:
+        one.close()
+    deadline_s = time.monotonic() + 5
+    while node.metric("rg_connections"):
+        assert time.monotonic() < deadline_s
+    with RawClient(node.port) as client:
+        client.join("c-1")

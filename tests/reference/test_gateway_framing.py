@@ -184,3 +184,10 @@ def test_close_is_seen_alone_first_and_last(payload: bytes) -> None:
     assert is_close(other + close)
     assert not is_close(other)
     assert not is_close(b"")
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
+@pytest.mark.parametrize("char", ["a", "\u00e9", "\U0001f600"])
+def test_own_header_of_a_text_frame_is_that_of_wsproto(size: int, char: str) -> None:
+    text = char * (size // len(char.encode())) + "b" * (size % len(char.encode()))
+    assert text_frame(text) == bytes(FrameProtocol(False, []).send_data(text))

@@ -49,6 +49,48 @@ def test_wrong_upgrade_is_refused_in_the_words_of_its_protocol(old: bytes, new: 
         assert b"Sec-WebSocket-Version: 13\r\n" in answer
 
 
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def test_head_that_differs_in_nothing_but_its_key_is_answered_as_the_first() -> None:
+    upgrades = handshake.Upgrades()
+    assert upgrades.known(UPGRADE) is None
+    upgrades.learn(UPGRADE)
+    for key in (KEY, b"AAAAAAAAAAAAAAAAAAAAAA==", b"+/+/+/+/+/+/+/+/+/+/+/=="):
+        head = UPGRADE.replace(KEY, key)
+        assert upgrades.known(head) == handshake.accept(handshake.parse(head))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"EIO=4", b"EIO=3"),
+        (b"Version: 13", b"Version: 8"),
+        (KEY, b"short"),
+        (KEY, b"dGhlIHNhbXBsZSBub25jZQ"),
+        (KEY, b"dGhlIHNhbXBs\r\nA: Bub2jZQ=="),
+        (KEY, b"dGhlIHNhbXBsZSBub25\x00ZQ=="),
+        (KEY + b"\r\n", KEY + b"\r\nX: 1\r\n"),
+        (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key:"),
+        (b"Host: ", b"Sec-WebSocket-Key: " + KEY + b"\r\nHost: "),
+    ],
+)
+def test_any_other_head_is_judged_anew(old: bytes, new: bytes) -> None:
+    upgrades = handshake.Upgrades()
+    upgrades.learn(UPGRADE)
+    assert old in UPGRADE
+    assert upgrades.known(UPGRADE.replace(old, new)) is None
+
+
+def test_known_heads_are_bounded() -> None:
+    upgrades = handshake.Upgrades()
+    for number in range(1000):
+        upgrades.learn(UPGRADE.replace(b"Host: 127.0.0.1", b"Host: h%d" % number))
+        assert len(upgrades._known) <= 64
+    upgrades.learn(UPGRADE.replace(b"Host: ", b"Host: " + b"h" * 2000))
+    assert len(upgrades._known) <= 64
+
+
 @pytest.mark.parametrize("head", [b"\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nx\r\n\r\n"])
 def test_not_http_is_refused(head: bytes) -> None:
     with pytest.raises(handshake.Refusal):

@@ -82,6 +82,11 @@ def test_event_of_the_client_library_is_read(name: str, args: list[object], ack:
     assert packets.parse(text) == ("2", "/", None if ack is None else str(ack), [name, *args])
 
 
+@pytest.mark.parametrize("text", ['42["a"] ', '42 ["a"]', '42\t["a"]\r\n', '42[ "a" ]'])
+def test_white_space_around_the_json_is_no_fault(text: str) -> None:
+    assert packets.parse(text) == ("2", "/", None, ["a"])
+
+
 def test_answers_are_read_by_the_client_library() -> None:
     ack = Peer(encoded_packet=packets.ack_text("7", [{"ok": True, "text": "\ud800ü"}])[1:])
     assert (ack.packet_type, ack.id, ack.data) == (3, 7, [{"ok": True, "text": "\ud800ü"}])

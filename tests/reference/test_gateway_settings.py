@@ -34,6 +34,7 @@ def test_every_variable_is_read() -> None:
         ({"RG_PING_INTERVAL_S": "0"}, "RG_PING_INTERVAL_S"),
         ({"RG_MAX_MESSAGE_BYTES": "1"}, "RG_MAX_MESSAGE_BYTES"),
         ({"RG_DRAIN_SECONDS": "nan"}, "RG_DRAIN_SECONDS"),
+        ({"RG_MAX_CONNECTIONS": "9999999"}, "RG_MAX_CONNECTIONS"),  # beyond the limit of open files
     ],
 )
 def test_bad_setting_is_named(change: dict[str, str], named: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reference_gateway.gateway.measures import Measures, prometheus
-from reference_gateway.gateway.writer import Writer
+from reference_gateway.gateway.writer import SLICE, Writer
 
 
 class Reader:
@@ -42,6 +42,35 @@ def test_slow_reader_is_dropped_after_the_broadcast_and_others_get_all() -> None
     writer.send(readers[0], b"5")
     assert len(later) == 1
     assert (measures.messages_out, measures.bytes_out) == (11, 41)
+
+
+def test_broadcasts_to_many_go_out_in_slices_and_in_order() -> None:
+    later: list[Callable[[], None]] = []
+    measures = Measures()
+    writer = Writer(measures, later.append)
+    readers = {Reader(writer, slow=False) for _ in range(2 * SLICE + 10)}
+    few = {Reader(writer, slow=False)}
+    everybody = readers | few
+    writer.broadcast(readers, b"1")
+    writer.broadcast(everybody, b"2")
+    writer.broadcast(few, b"3")
+    assert sum(len(reader.written) for reader in everybody) == 0
+    gone = next(iter(readers))
+    everybody.discard(gone)
+    turns = 0
+    while later:
+        turns += 1
+        written = sum(len(reader.written) for reader in readers | few)
+        later.pop()()
+        assert 0 < sum(len(reader.written) for reader in readers | few) - written <= SLICE
+    assert turns == 5
+    assert all(reader.written == [b"1", b"2"] for reader in readers - {gone})
+    assert gone.written == [b"1"]
+    assert [reader.written for reader in few] == [[b"2", b"3"]]
+    assert measures.messages_out == 2 * (2 * SLICE + 10) + 1
+    writer.broadcast(few, b"4")
+    assert [reader.written for reader in few] == [[b"2", b"3", b"4"]]
+    assert not later
 
 
 def test_measures_are_written_as_prometheus_text() -> None:
