@@ -91,10 +91,19 @@ class Plan:
     clock: Clock = now_ns
 
 
-def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | None = None, connections: int = 0) -> Herd:
+def make_herd(
+    plan: Plan,
+    poller: Poller,
+    *,
+    listening: bool,
+    hooks: Hooks | None = None,
+    connections: int = 0,
+    kind: type[Herd] = Herd,
+) -> Herd:
     """Return a herd for the population (`listening`) or for publishers; no slot in it yet.
 
     Args:
+        kind: its class.
         connections: how many sockets it will hold at most, to choose enough source addresses.
     """
     profile = plan.profile
@@ -117,7 +126,7 @@ def make_herd(plan: Plan, poller: Poller, *, listening: bool, hooks: Hooks | Non
         else reconnect.policy("fixed", delay_s=PUBLISHER_RETRY_S)
     )
     first = (bootstrap.target if bootstrap else targets[0]).address[0]
-    return Herd(
+    return kind(
         poller=poller,
         dialect=dialect,
         clients=clients,

@@ -144,6 +144,11 @@ class HerdUser(User):
         live = [slot for slot in self.slots if self.herd.is_live(slot)]
         return Client(self, random.choice(live or self.slots))
 
+    @classmethod
+    def herd_kind(cls, profile: Profile) -> type[Herd]:  # noqa: ARG003 - other kinds of user depend on it
+        """Return the class of herd that holds this class's connections."""
+        return Herd
+
     # --- Locust ------------------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
@@ -161,7 +166,8 @@ class HerdUser(User):
         everybody = profile.population.connections
         share = -(-everybody // bridge.of) + size
         hooks = bridge.hooks.setdefault(type(self), HooksOfClass()) if wanted else None
-        self.herd = bridge.herd(type(self), profile, listening=True, hooks=hooks, connections=share)
+        kind = self.herd_kind(profile)
+        self.herd = bridge.herd(type(self), profile, listening=True, hooks=hooks, connections=share, kind=kind)
         self.dialect = make_dialect(profile)
         vacant = bridge.vacant.get(type(self))
         self.slots = vacant.pop() if vacant else self.herd.add(self._enlist(size, profile))

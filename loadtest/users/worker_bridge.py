@@ -147,12 +147,23 @@ class WorkerBridge:
             self._engine = Engine(self.clock)
         return self._engine
 
-    def herd(self, key: object, profile: Profile, *, listening: bool, hooks: Hooks | None, connections: int) -> Herd:
-        """Return the herd of `key` (a user class), making it on first use."""
+    def herd(
+        self,
+        key: object,
+        profile: Profile,
+        *,
+        listening: bool,
+        hooks: Hooks | None,
+        connections: int,
+        kind: type[Herd] = Herd,
+    ) -> Herd:
+        """Return the herd of `key` (a user class), making it, of class `kind`, on first use."""
         herd = self._herds.get(key)
         if herd is None:
             plan = Plan(profile, self.run, self.worker, self.clock)
-            herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections)
+            herd = make_herd(
+                plan, new_poller(), listening=listening, hooks=hooks, connections=connections, kind=kind
+            )
             self.engine.add(herd)
             self._herds[key] = herd
         return herd

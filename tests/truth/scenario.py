@@ -25,6 +25,8 @@ from typing import Any
 from tests.truth.account import Account, Figures
 
 TARGET = Path(__file__).parent / "target.py"
+NICE = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
+"""Both sides go before whatever else runs here: the bars are for processes that get a core when they want one."""
 
 PROFILE = """
 name = "truth"
@@ -77,6 +79,8 @@ class Scenario:
     duration_s: float = 6
     deadline_s: float = 2
     workers: int = 1
+    queue_ms: float = 0.0
+    """What the harness's own receive queue may add: of a burst, the last message waits for all others to be read."""
     thresholds: tuple[str, ...] = ()
 
     def profile(self, url: str) -> str:
@@ -97,6 +101,7 @@ class Outcome:
     folder: Path
     said: str
     code: int
+    queue_ms: float = 0.0
 
     @property
     def fanout(self) -> dict[str, Any]:
@@ -107,7 +112,7 @@ class Outcome:
 def running_target(script: dict[str, Any], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run the target; yield it and its port. Its account is in `folder` when this ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, str(TARGET), json.dumps(script), str(folder)]
+    argv = [*NICE, sys.executable, str(TARGET), json.dumps(script), str(folder)]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -126,7 +131,7 @@ def loadtest_run(profile: str, folder: Path, *arguments: str, timeout_s: float =
     """Run a profile's text to its end; return the exit code, what it said, and the run folder."""
     path = folder / "truth.toml"
     path.write_text(profile)
-    argv = [sys.executable, "-m", "loadtest.cli", "run", str(path), "--out", str(folder / "runs"), *arguments]
+    argv = [*NICE, sys.executable, "-m", "loadtest.cli", "run", str(path), "--out", str(folder / "runs"), *arguments]
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=timeout_s
     )
@@ -143,7 +148,7 @@ def run(scenario: Scenario, folder: Path, timeout_s: float = 120) -> Outcome:
         code, said, run_folder = loadtest_run(profile, folder, "--workers", str(scenario.workers), timeout_s=timeout_s)
         result = json.loads((run_folder / "run.json").read_text())
     account = Account(folder / "target")
-    return Outcome(result, account, account.figures(scenario.deadline_s), run_folder, said, code)
+    return Outcome(result, account, account.figures(scenario.deadline_s), run_folder, said, code, scenario.queue_ms)
 
 
 # --- side by side ----------------------------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ def comparison(outcome: Outcome, *, strict: bool = False) -> list[tuple[str, flo
     wakes_ns = outcome.account.facts["wakes_ns"]
 
     def bound(percent: float, true_ms: float) -> float:
-        return bound_ms(percent, true_ms, 0.0 if strict else wakes_ns[str(percent)] / 1e6)
+        return bound_ms(percent, true_ms, outcome.queue_ms + (0.0 if strict else wakes_ns[str(percent)] / 1e6))
 
     rows: list[tuple[str, float | None, float, float]] = [
         (name, fanout[name], getattr(truth, name), 0.0)

@@ -25,7 +25,9 @@ def test_delays_from_one_millisecond_to_five_seconds(tmp_path) -> None:
 
 
 def test_bursts_to_everybody_at_once_with_one_constant_delay(tmp_path) -> None:
-    outcome = run(Scenario({"delay": ["constant", 1], "burst_s": 0.5}, duration_s=4, deadline_s=2), tmp_path)
+    script = {"delay": ["constant", 1], "burst_s": 0.5}
+    queue_ms = 20 * 30 * 0.02  # 20 publishes of half a second to 30 members each, read in 20 us each
+    outcome = run(Scenario(script, duration_s=4, deadline_s=2, queue_ms=queue_ms), tmp_path)
     assert disagreements(outcome) == []
     assert 100 < outcome.fanout["latency_ms"]["p50"] < 400
 
