@@ -25,6 +25,8 @@ from loadtest.metrics.time_to_share import TimeToShare
 
 STATES = ("idle", "waiting", "connecting", "opening", "subscribing", "subscribed")
 REPORT_LAG_S = 3
+YOUNG_NS = 5 * NS_PER_S
+"""How long after its beginning an event explains every drop, whoever is back already."""
 MASS_SHARE = 0.01
 """More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
 LATE_S = 0.5
@@ -59,6 +61,17 @@ class Event:
     announced: bool = True
     closed: bool = False
     lost: int = 0
+
+    def explains(self, drop_ns: int) -> bool:
+        """Whether a drop at `drop_ns` belongs to this event: it is not over, and not 99 of 100 dropped ones are back.
+
+        A straggler within the second before it counts too: of an interval only the first drop's time is known.
+        """
+        if self.closed or drop_ns + NS_PER_S < self.t0_ns:
+            return False
+        missing = self.curve.population - self.curve.subscribed_now
+        young = drop_ns < self.t0_ns + YOUNG_NS
+        return young or missing > MASS_SHARE * self.curve.population
 
 
 class Books:
@@ -192,14 +205,13 @@ class Books:
     def unexplained_drop_ns(self) -> int | None:
         """Return when a mass disconnect began that no open event explains, judged on the interval so far; else None.
 
-        An event explains what happens inside the second before it: of an interval only the first drop's time is known,
-        and a straggler just before a deploy must not make the deploy a surprise.
+        An event explains drops until 99 of 100 of its clients are back: one that never returns must not hide the next.
         """
         dropped = self.interval.counts["drops"]
         if dropped <= max(1.0, MASS_SHARE * self.target) or not self.interval.first_drop_ns:
             return None
         first_ns = self.interval.first_drop_ns
-        if any(not event.closed and event.t0_ns <= first_ns + NS_PER_S for event in self.events.values()):
+        if any(event.explains(first_ns) for event in self.events.values()):
             return None
         return first_ns - 1
 

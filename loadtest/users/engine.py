@@ -2,7 +2,7 @@
 
     libev loop --readable--> herd.turn()   (nested epoll: one watcher per herd)
                --every 10 ms--> herd.tick(), loop lag
-               --every 1 s--> ledger.close()
+               --every 100 ms--> ledger.close(), a little each time
 
 Laws: made after the fork, never at import. No exception leaves a callback: gevent would stop the watcher and the herd
 would freeze silently; it is logged, counted, and makes the run invalid. The turn is short, so Locust's own greenlets
@@ -29,7 +29,7 @@ from loadtest.metrics.histogram import Histogram
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
-CLOSE_S = 0.5
+CLOSE_S = 0.1
 GC_THRESHOLDS = 50_000, 20, 50
 
 

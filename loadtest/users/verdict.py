@@ -82,6 +82,10 @@ def summarise(
         invalid.append(f"The engine failed {books.errors} times; see the workers' logs.")
     if books.rejected:
         invalid.append(f"{books.rejected} reports of workers were refused, so figures are missing; see the run's log.")
+    if books.total.ledger["announced_late"]:
+        invalid.append(
+            f"{books.total.ledger['announced_late']} announcements came too late, so nobody expected their messages."
+        )
     if books.total.ledger["imbalance"]:
         invalid.append(f"The books do not balance: {books.total.ledger['imbalance']} deliveries are unaccounted for.")
     connections = books.connection_figures(verdict.ramp_s, memory[0])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
-from loadtest.metrics.books import REMEMBERED_S, STATES, Books
+from loadtest.metrics.books import Books, Event
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
@@ -359,3 +359,20 @@ def test_a_line_is_quick_after_a_long_run() -> None:
     began = time.process_time()
     master.line(T + 40 * NS_PER_S, "hold")
     assert time.process_time() - began < 0.25
+
+
+def test_event_stops_explaining_when_99_of_100_are_back_though_one_never_returns() -> None:
+    second = 1_000_000_000
+    curve = RecoveryCurve(100 * second, 1000)
+    event = Event("deploy", "deploy", 100 * second, curve)
+    assert event.explains(100 * second + 1)
+    curve.primary_drop(101 * second, 1000)
+    curve.subscribed(101 * second, -1000)
+    assert event.explains(120 * second)
+    curve.subscribed(121 * second, +989)
+    assert event.explains(130 * second)
+    curve.subscribed(131 * second, +10)
+    assert not event.explains(140 * second)
+    assert not event.explains(98 * second)
+    event.closed = True
+    assert not event.explains(101 * second)
