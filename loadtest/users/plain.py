@@ -4,8 +4,9 @@
     every second       interval line, Locust's own table       events.test_stopping, quitting  last reports, run.json
 
 Laws: Locust leads. `-u` counts users (herds and publishers), `-t` ends the run, workers come and go as Locust says;
-what is recorded is what `loadtest run` records. There are no phases: everything is "hold". What cannot run is refused
-in one sentence, with the exit code of `loadtest run`: at once if Locust is headless, else when the test is started.
+what is recorded is what `loadtest run` records. Everything is "hold", until Locust stops the test: then the last
+messages are given their time to arrive ("drain"), and only after that the users go. What cannot run is refused in one
+sentence, with the exit code of `loadtest run`: at once if Locust is headless, else when the test is started.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class PlainRun:
         self._bridge = MasterBridge(environment)
         self._recorder: Recorder | None = None
         self._pulse: gevent.Greenlet | None = None
+        self._phase = Phase.HOLD
         self._dealer = Dealer(self._bridge.role_of, lambda: runner.state in (STATE_RUNNING, STATE_SPAWNING))
         environment.dispatcher_class = cast(Any, self._dealer)
         hooks: Any = environment.events  # Locust's hooks are untyped
@@ -155,11 +157,14 @@ class PlainRun:
         )
         recorder.folder.write_profile(profile.to_toml(redact=True))
         self._gather()
+        if self._recorder is not recorder:
+            return  # stopped meanwhile
         recorder.write_manifest(self._bridge.count())
         self._bridge.send_plan(None, profile.population.connections)
         recorder.begin()
         recorder.verdict.hold_from_ns = now_ns()
         recorder.start_publishing()
+        self._phase = Phase.HOLD
         recorder.mark(0.0, str(Phase.HOLD), "phase")
         self._pulse = gevent.spawn(self._beat, recorder)
 
@@ -203,23 +208,34 @@ class PlainRun:
         feed(stats, "subscribe", interval.histograms["subscribe"])
         feed(stats, "publish", interval.histograms["ack"], interval.publish_failures)
         feed(stats, "fan-out", interval.fanout)
-        recorder.write_line(str(Phase.HOLD))
+        recorder.write_line(str(self._phase), watchful=self._phase is Phase.HOLD)
 
     def _stop(self, **_: Any) -> None:
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
+        books = recorder.books
+        if recorder.over is None and books.subscribed and recorder.profile.publish_rate_per_s:
+            self._drain(recorder)
         if self._pulse is not None:
             self._pulse.kill()
             self._pulse = None
-        books = recorder.books
-        if recorder.verdict.ramp_s is None and recorder.over is None and books.subscribed < books.target:
+        if not recorder.began:
+            recorder.over = "The test was stopped before its workers were there."
+        elif recorder.verdict.ramp_s is None and 0 < books.subscribed < books.target:
             recorder.verdict.short_ramp(books, recorder.elapsed_s(now_ns()))
-        run = recorder.finish(str(Phase.HOLD))
+        run = recorder.finish(str(self._phase))
         recorder.folder.close()
         self._leave(exit_code(run))
         reasons = "; ".join(run["reasons"]) or "every threshold held"
         logger.info("%s: %s -- loadtest report %s", run["verdict"], reasons, recorder.folder.path)
+
+    def _drain(self, recorder: Recorder) -> None:
+        """Stop publishing, and wait until the last message has arrived or is lost."""
+        recorder.stop_publishing()
+        self._phase = Phase.DRAIN
+        recorder.mark(recorder.elapsed_s(now_ns()), str(Phase.DRAIN), "phase")
+        gevent.sleep(max(recorder.profile.drain_s, recorder.profile.publish.deadline_s + 0.5))
 
     def _leave(self, code: ExitCode) -> None:
         """Settle the exit code: the first run that did not pass decides; after a pass, Locust's own errors do."""
@@ -228,8 +244,16 @@ class PlainRun:
             self._environment.process_exit_code = int(code)
 
 
+def _dismiss(runner: MasterRunner | LocalRunner, forked: int) -> None:
+    """Send the workers home; those that `--processes` forked are waited for, since Locust would leave them behind."""
+    deadline_ns = now_ns() + round(HELLO_S * NS_PER_S)
+    while isinstance(runner, MasterRunner) and len(runner.clients) < forked and now_ns() < deadline_ns:
+        gevent.sleep(0.05)
+    runner.quit()
+
+
 def _outlive_no_master(runner: WorkerRunner) -> None:
-    """End a worker that `--processes` forked when its master is gone: Locust leaves it behind if that fails early."""
+    """End a worker that `--processes` forked when its master is gone without a word."""
     while os.getppid() == _attached_by:
         gevent.sleep(LINE_S)
     logger.error("the master is gone")
@@ -267,6 +291,7 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
         run.check((options.num_users or 1) if options is not None and known else None)
     except LoadtestError as error:
         logger.error("%s", error)
+        _dismiss(runner, (options and options.processes) or 0)
         sys.exit(int(error.exit_code))
     if web_ui is not None and web_ui.host == LOOPBACK:
         logger.info("the web UI has no login and answers on this machine only; --web-host '*' opens it to all")
