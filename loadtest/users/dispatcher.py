@@ -64,7 +64,8 @@ class PinnedDispatcher(UsersDispatcher):
         held = self._gone.pop(worker_node.id, None) or {user.__name__: 0 for user in self._original_user_classes}
         self._users_on_workers[worker_node.id] = held
         for user, count in held.items():
-            self._active_users[:0] = [(worker_node, user)] * count
+            self._active_users += [(worker_node, user)] * count
+        self._active_users.sort(key=lambda active: not self._publishes[active[1]])  # publishers are the last to go
         self._shift(sum(held.values()))
 
     def remove_worker(self, worker_node: WorkerNode) -> None:
