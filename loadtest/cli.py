@@ -1,4 +1,6 @@
-"""The command line: `loadtest run`, `report`, `profile`. Says what to do; everything that works lives below.
+"""The command line: `loadtest run`, `worker`, `doctor`, `report`, `profile`.
+
+It says what to do; everything that works lives below.
 
 Law: an error raised on purpose is one message and its exit code, never a traceback. Locust is imported only by `run`,
 and before anything else that touches sockets: it patches the standard library.
@@ -18,6 +20,7 @@ from loadtest import __version__
 from loadtest.errors import ExitCode, LoadtestError, UsageError
 
 if TYPE_CHECKING:
+    from loadtest.launch.address import Address
     from loadtest.profile.model import Profile
     from loadtest.report.live import LiveView
     from loadtest.report.plain import PlainLog
@@ -51,7 +54,20 @@ def run(
     target: Annotated[str | None, typer.Option(help="Run against this gateway (ws:// or wss:// URL).")] = None,
     out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, over the profile.")] = None,
-    workers: Annotated[str, typer.Option(help="Worker processes, or auto.")] = "auto",
+    workers: Annotated[
+        str, typer.Option(help="Worker processes to start here, or auto; 0 when all join from elsewhere.")
+    ] = "auto",
+    expect_workers: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Wait for this many from elsewhere (loadtest worker).")
+    ] = 0,
+    expect_publishers: Annotated[
+        int, typer.Option(min=0, max=1_000, help="Wait for this many publishers from elsewhere; none starts here then.")
+    ] = 0,
+    expect_timeout: Annotated[str, typer.Option(help="How long to wait for them.")] = "10m",
+    bind: Annotated[
+        str | None,
+        typer.Option(help="HOST[:PORT] to listen on for workers. No password protects it: a private network only."),
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="key=value, recorded in run.json.")] = None,
     force: Annotated[bool, typer.Option(help="Run although this machine seems too small.")] = False,
 ) -> None:
@@ -60,7 +76,8 @@ def run(
     Exit codes: 0 pass, 1 a threshold failed, 2 bad usage or profile, 3 invalid run, 4 target unreachable,
     130 interrupted.
     """
-    from loadtest.launch.session import Options, run_profile  # first of all: patches the standard library
+    from loadtest.launch.address import LOOPBACK, Address
+    from loadtest.launch.session import Options, run_profile  # patches the standard library: before ssl is in use
     from loadtest.profile.loader import load_profile
     from loadtest.report.data import load
     from loadtest.report.html import write_html
@@ -68,7 +85,20 @@ def run(
     from loadtest.results.summary import exit_code
 
     loaded = load_profile(profile, settings or (), target_url=target, check_threshold=check_threshold)
-    options = Options(out=out, workers=_workers(workers), tags=_tags(tag or ()), force=force)
+    expects = bool(expect_workers or expect_publishers)
+    address = Address.parse(bind, "--bind") if bind is not None else Address(LOOPBACK) if expects else None
+    options = Options(
+        out=out,
+        workers=_workers(workers),
+        expect_workers=expect_workers,
+        expect_publishers=expect_publishers,
+        expect_timeout_s=_duration(expect_timeout, "--expect-timeout"),
+        bind=address,
+        tags=_tags(tag or ()),
+        force=force,
+    )
+    if address is not None:
+        _say_who_is_expected(address, expect_workers, expect_publishers)
     console = Console()
     view = _View(console, loaded)
     with view:
@@ -81,6 +111,60 @@ def run(
         report = None
     print_summary(result, console, report)
     raise typer.Exit(int(exit_code(result)))
+
+
+@app.command()
+def worker(
+    master: Annotated[
+        str, typer.Option(help="HOST[:PORT] of a loadtest run with --bind; the port is 5557 by default.")
+    ],
+    role: Annotated[str, typer.Option(help="herd: holds connections. publisher: publishes.")] = "herd",
+    processes: Annotated[str, typer.Option(help="Worker processes, or auto: one per core, one publisher.")] = "auto",
+    log_dir: Annotated[Path | None, typer.Option(help="Keep the workers' logs here.")] = None,
+) -> None:
+    """Join a run that another machine conducts, with the cores of this one; ends with the run.
+
+    What the profile names (a CSV, certificates) comes from there. Exit codes: 0 the run is over, 2 refused (another
+    version, too late), 3 a worker crashed or was killed, 4 no run answered within 60 s, or it fell silent for 30 s,
+    130 interrupted.
+    """
+    from loadtest.launch.address import Address
+    from loadtest.launch.joining import Joining, join
+
+    if role not in ("herd", "publisher"):
+        raise UsageError(f'--role: "{role}" is neither "herd" nor "publisher"')
+    count = _workers(processes, flag="--processes", least=1)
+    joining = Joining(Address.parse(master, "--master"), role, count, log_dir)
+    raise typer.Exit(int(join(joining, _say)))
+
+
+@app.command()
+def doctor(
+    connections: Annotated[
+        int | None, typer.Option("-n", "--connections", min=1, max=10_000_000, help="Connections it should hold.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The gateway's URL: elsewhere, and this machine only holds clients.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+) -> None:
+    """Say how many connections this machine can hold, which limit is the narrowest, and how to lift each.
+
+    Judged are a run with the target elsewhere ("client only") and one with the reference stack here too ("both ends").
+    With -n the exit code says whether that many fit: 0 yes, 2 no; for a target elsewhere (--target with a host that is
+    not this machine's loopback) "client only" decides, else "both ends". Without -n it is 0, and the lines to type are
+    for a million. Nothing is changed, and nothing is sent to the target.
+    """
+    from loadtest.launch.doctor import examine, remote, show
+    from loadtest.launch.machine import raise_open_files, read_machine
+
+    raise_open_files()
+    diagnosis = examine(read_machine(), connections, remote_target=target is not None and remote(target))
+    if as_json:
+        sys.stdout.write(json.dumps(diagnosis.as_json(), indent=2) + "\n")
+    else:
+        show(diagnosis, Console())
+    raise typer.Exit(int(ExitCode.PASS if diagnosis.fits else ExitCode.USAGE))
 
 
 @app.command()
@@ -167,12 +251,37 @@ class _View:
         self._view.__exit__(*details)  # type: ignore[arg-type]
 
 
-def _workers(text: str) -> int | None:
+def _workers(text: str, flag: str = "--workers", least: int = 0) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise UsageError(f'--workers: "{text}" is neither "auto" nor a whole number from 1 to 10000')
+    if not text.isdecimal() or not least <= int(text) <= 10_000:
+        raise UsageError(f'{flag}: "{text}" is neither "auto" nor a whole number from {least} to 10000')
     return int(text)
+
+
+def _duration(text: str, flag: str) -> float:
+    from loadtest.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"loadtest: {text}\n")
+
+
+def _say_who_is_expected(bind: Address, workers: int, publishers: int) -> None:
+    if not bind.is_loopback:
+        _say(
+            f"warning: {bind} takes workers without a password, and sends them the profile with its secrets:"
+            " only in a network you trust"
+        )
+    host = Address("THIS-HOST", bind.port) if bind.everywhere else bind
+    for count, role in ((workers, "herd"), (publishers, "publisher")):
+        if count:
+            _say(f"waiting for {count} {role} processes: loadtest worker --master {host} --role {role}")
 
 
 def _tags(texts: list[str] | tuple[str, ...]) -> dict[str, str]:

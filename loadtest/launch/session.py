@@ -30,12 +30,13 @@ from locust.runners import MasterRunner
 from loadtest.errors import UsageError
 from loadtest.faults.fault import Control
 from loadtest.faults.registry import build_faults
-from loadtest.herd.addresses import automatic, expand
-from loadtest.launch import preflight
+from loadtest.launch.address import LOOPBACK, Address
 from loadtest.launch.children import Children
 from loadtest.launch.crew import Crew
+from loadtest.launch.machine import raise_open_files, read_machine
 from loadtest.launch.probe import probe_all
 from loadtest.launch.stack import ReferenceStack
+from loadtest.launch.staffing import Staff, check, refuse, staff_for
 from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
@@ -43,25 +44,38 @@ from loadtest.profile.target import Target
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
-from loadtest.users.conductor import Conductor, Surroundings
+from loadtest.users.conductor import WORKERS_TIMEOUT_S, Conductor, Surroundings
 from loadtest.users.dispatcher import PinnedDispatcher
 from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.recorder import Observer, Recorder
+from loadtest.users.shipment import pack
 from loadtest.users.worker import HEARTBEAT_LIVENESS
 
-LOOPBACK = "127.0.0.1"
+EXPECT_TIMEOUT_S = 600.0
+NEVER = -(1 << 40)
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Options:
-    """How to run a profile. `workers` None: as many as the machine and the profile need. Port 0: a free one."""
+    """How to run a profile.
+
+    Attributes:
+        workers: herd workers to start here; None: as many as the machine and the profile need.
+        expect_workers, expect_publishers: workers that join from elsewhere (`loadtest worker`), waited for.
+        expect_timeout_s: how long.
+        bind: where the master listens for them; None: on a free port of the loopback.
+        force: run although this machine seems too small.
+    """
 
     out: Path = Path("runs")
     workers: int | None = None
-    master_host: str = LOOPBACK
-    master_port: int = 0
+    expect_workers: int = 0
+    expect_publishers: int = 0
+    expect_timeout_s: float = EXPECT_TIMEOUT_S
+    bind: Address | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
 
@@ -104,9 +118,8 @@ class _Session:
 
     def run(self, observe: Callable[[RunFolder], Observer]) -> tuple[dict[str, Any], Path]:
         memory_before = psutil.virtual_memory().available
-        preflight.raise_open_files()
-        workers = self._fit()
-        publishers = 1 if self._profile.publish_rate_per_s else 0
+        raise_open_files()
+        staff = self._staff()
         context = tls_context(self._profile)
         if self._profile.target.stack is None:
             name = self._profile.target.tls.server_name if self._profile.target.tls else None
@@ -118,24 +131,25 @@ class _Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self._on_signal, number)
         with folder:
-            self._write_manifest(folder, workers + publishers)
+            self._write_manifest(folder, staff.all_workers + staff.all_publishers)
             self._start_master()
             assert self._environment is not None
             facts = {"tags": dict(self._options.tags)}
             recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
             self._recorder = recorder
             try:
-                control = self._start_processes(folder, workers, publishers)
+                control = self._start_processes(folder, staff)
             except KeyboardInterrupt:  # nothing was measured, and the folder says so
                 return recorder.finish(str(Phase.RAMP)), folder.path
             recorder.profile = self._profile
             surroundings = Surroundings(
-                workers=workers,
-                publishers=publishers,
+                workers=staff.all_workers,
+                publishers=staff.all_publishers,
                 deaths=self._deaths,
                 stack_death=self._stack_death,
                 control=control,
                 memory_before=memory_before,
+                patience_s=self._options.expect_timeout_s if staff.expects else WORKERS_TIMEOUT_S,
             )
             conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)
             refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor)]
@@ -144,36 +158,16 @@ class _Session:
             self._conductor = conductor
             return conductor.run(), folder.path
 
-    def _fit(self) -> int:
-        """Return the number of herd workers, or refuse what this machine cannot hold."""
-        profile = self._profile
-        machine = preflight.read_machine()
-        connections, herd = (
-            profile.population.connections,
-            min(profile.population.herd_size, profile.population.connections),
-        )
-        workers = self._options.workers or preflight.workers_for(connections, machine.nofile, machine.cores, herd)
-        workers = min(workers, profile.herds)
-        local = profile.target.stack is not None or all(_is_loopback(url) for url in profile.target.urls)
-        sources = len(expand(profile.population.source_addresses))
-        if not sources:
-            sources = workers * len(automatic(LOOPBACK, 0, -(-connections // workers))) if local else 1
-        demand = preflight.Demand(
-            connections=connections,
-            workers=workers,
-            herd_size=herd,
-            sources=sources,
-            destinations=profile.target.nodes if profile.target.stack else len(profile.target.urls),
-            local_target=local,
-            nodes=profile.target.nodes if profile.target.stack else 0,
-        )
-        found = preflight.findings(machine, demand)
-        if self._options.master_port:
-            found.append(preflight.port_free(self._options.master_host, self._options.master_port))
-        refusals = preflight.refusals(found)
-        if refusals and not self._options.force:
-            raise UsageError("this machine cannot hold the run:\n" + "\n".join(f"  - {text}" for text in refusals))
-        return workers
+    def _staff(self) -> Staff:
+        """Return who does the work, or refuse what this machine cannot hold."""
+        options, machine = self._options, read_machine()
+        staff = staff_for(self._profile, machine, options.workers, options.expect_workers, options.expect_publishers)
+        if staff.expects:
+            pack(self._profile)  # what would be too large to send is said now
+        wrong = check(self._profile, staff, machine, options.bind)
+        if not options.force:
+            refuse(wrong)
+        return staff
 
     def _write_manifest(self, folder: RunFolder, workers: int) -> None:
         profile = self._profile
@@ -195,13 +189,15 @@ class _Session:
 
     def _start_master(self) -> None:
         runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
-        self._port = self._options.master_port or _free_port(self._options.master_host)
+        runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
+        bind = self._options.bind
+        host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)
         environment = Environment(user_classes=[Population, Publisher], events=locust.events)
         environment.dispatcher_class = cast(Any, self._dispatcher)
-        environment.create_master_runner(self._options.master_host, self._port)
+        environment.create_master_runner(host, self._port)
         self._environment = environment
 
-    def _start_processes(self, folder: RunFolder, workers: int, publishers: int) -> Control | None:
+    def _start_processes(self, folder: RunFolder, staff: Staff) -> Control | None:
         """Start the stack and the workers side by side; return when all are up."""
         target = self._profile.target
         with self._uninterrupted():
@@ -212,25 +208,25 @@ class _Session:
                     log_dir=folder.logs_dir,
                     more=_stack_flags(target),
                 )
-            self._crew = Crew.start(
-                master_host=self._options.master_host,
-                master_port=self._port,
-                profile_path=folder.path / "profile.toml",
-                run_id=folder.run_id,
-                workers=workers,
-                publishers=publishers,
-                log_dir=folder.logs_dir,
-            )
-            self._children.add(self._crew.child)
+            if staff.workers or staff.publishers:
+                self._crew = Crew.start(
+                    master_host=LOOPBACK if self._options.bind is None else self._options.bind.from_here,
+                    master_port=self._port,
+                    profile_path=folder.path / "profile.toml",
+                    run_id=folder.run_id,
+                    workers=staff.workers,
+                    publishers=staff.publishers,
+                    log_dir=folder.logs_dir,
+                )
+                self._children.add(self._crew.child)
         control = None
         if self._stack is not None:
             ready = self._stack.wait_ready()
             self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
             control = Control(ready.control_url, ready.control_token)
-        self._crew.wait_ready()
-        logger.info(
-            "master on %s:%d, %d workers, %d publishers", self._options.master_host, self._port, workers, publishers
-        )
+        if self._crew is not None:
+            self._crew.wait_ready()
+        logger.info("master on port %d, %s", self._port, staff)
         return control
 
     def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
@@ -249,7 +245,8 @@ class _Session:
     # --- while it runs -----------------------------------------------------------------------------------------------
 
     def _deaths(self) -> list[tuple[int, str]]:
-        assert self._crew is not None
+        if self._crew is None:
+            return []
         return [(end.pid, str(end).splitlines()[0]) for end in self._crew.deaths()]
 
     def _stack_death(self) -> str | None:
@@ -296,8 +293,3 @@ def _free_port(host: str) -> int:
         sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         return port
-
-
-def _is_loopback(url: str) -> bool:
-    host = url.split("://", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0].strip("[]")
-    return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -36,7 +36,7 @@ class Surroundings:
 
     deaths: returns (pid, sentence) of workers that ended since the last call. stack_death: says why the stack under
     test is gone, or None. control: of a stack that was started for this run. memory_before: bytes available on the
-    machine before anything was started; 0 = unknown.
+    machine before anything was started; 0 = unknown. patience_s: how long to wait for the workers.
     """
 
     workers: int
@@ -45,6 +45,7 @@ class Surroundings:
     stack_death: Callable[[], str | None]
     control: Control | None = None
     memory_before: int = 0
+    patience_s: float = WORKERS_TIMEOUT_S
 
 
 class Conductor:
@@ -121,14 +122,13 @@ class Conductor:
     def _gather(self) -> None:
         """Wait for the workers, tell them their places, spawn the users."""
         bridge, around = self._record.bridge, self._around
-        wanted = around.workers + around.publishers
-        deadline_ns = now_ns() + round(WORKERS_TIMEOUT_S * NS_PER_S)
-        while bridge.count() < wanted and self._record.over is None:
+        deadline_ns = now_ns() + round(around.patience_s * NS_PER_S)
+        while self._missing() and self._record.over is None:
             for _, sentence in around.deaths():
                 raise RunInvalidError(f"a worker ended before the run began: {sentence}")
             if now_ns() > deadline_ns:
                 raise RunInvalidError(
-                    f"only {bridge.count()} of {wanted} workers came within {WORKERS_TIMEOUT_S:g} s;"
+                    f"{self._missing()} did not come within {around.patience_s:g} s;"
                     f" see the logs in {self._record.folder.logs_dir}"
                 )
             gevent.sleep(0.02)
@@ -140,6 +140,14 @@ class Conductor:
         self._runner.start(users, spawn_rate=max(100, users))
         self._record.begin()
         self._record.mark(0.0, str(Phase.RAMP), "phase")
+
+    def _missing(self) -> str:
+        """Say who is still waited for; "" when everybody is there."""
+        bridge, around = self._record.bridge, self._around
+        bridge.forget_absent()
+        publishers = bridge.count("publisher")
+        here = {"workers": (bridge.count() - publishers, around.workers), "publishers": (publishers, around.publishers)}
+        return " and ".join(f"{of - came} of {of} {who}" for who, (came, of) in here.items() if came < of)
 
     def _loop(self) -> None:
         while self._record.over is None and self._phase is not Phase.DONE:

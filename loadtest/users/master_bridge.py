@@ -165,8 +165,18 @@ class MasterBridge:
         runner = self._runner
         if not isinstance(runner, MasterRunner):
             return []
-        known = {node: client for node, client in runner.clients.items() if client.state != STATE_MISSING}
-        return [info for info in self._taking_part() if info.node not in known]
+        return [info for info in self._taking_part() if not self._is_heard(info)]
+
+    def forget_absent(self) -> None:
+        """Forget workers that said hello and left before the run had begun; the others are numbered anew."""
+        if isinstance(self._runner, MasterRunner) and not all(map(self._is_heard, self.workers.values())):
+            self.workers = {info.node: info for info in self.workers.values() if self._is_heard(info)}
+            for number, info in enumerate(self.workers.values()):
+                info.number = number
+
+    def _is_heard(self, info: WorkerInfo) -> bool:
+        client = self._runner.clients.get(info.node) if isinstance(self._runner, MasterRunner) else None
+        return client is not None and client.state != STATE_MISSING
 
     def _taking_part(self) -> list[WorkerInfo]:
         return [info for info in self.workers.values() if info.planned and not info.lost]

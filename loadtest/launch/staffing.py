@@ -1,0 +1,134 @@
+"""Who does the work of a run: workers that we start, workers that join from elsewhere, and whether they can.
+
+    profile, flags, Machine --staff_for--> Staff --demand_of--> preflight.findings --> refused, with everything at once
+
+Law: whatever stands in the way is said before anything is started, all of it together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from urllib.parse import urlsplit
+
+from loadtest.errors import UsageError
+from loadtest.herd.addresses import automatic, expand
+from loadtest.launch import preflight
+from loadtest.launch.address import LOOPBACK, Address, is_loopback
+from loadtest.launch.machine import Machine
+from loadtest.profile.model import Profile
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Worker processes of a run. `workers` hold connections, `publishers` publish; `expected_*` join from elsewhere."""
+
+    workers: int
+    publishers: int = 0
+    expected_workers: int = 0
+    expected_publishers: int = 0
+
+    @property
+    def all_workers(self) -> int:
+        """Return how many hold connections, here and elsewhere."""
+        return self.workers + self.expected_workers
+
+    @property
+    def all_publishers(self) -> int:
+        """Return how many publish, here and elsewhere."""
+        return self.publishers + self.expected_publishers
+
+    @property
+    def expects(self) -> bool:
+        """Whether anybody joins from elsewhere."""
+        return bool(self.expected_workers or self.expected_publishers)
+
+
+def staff_for(
+    profile: Profile, machine: Machine, workers: int | None, expected_workers: int = 0, expected_publishers: int = 0
+) -> Staff:
+    """Return who does the work.
+
+    Args:
+        workers: herd workers to start here; None: as many as it takes, none when some are expected from elsewhere.
+
+    Raises:
+        UsageError: nobody would hold a connection.
+    """
+    if workers == 0 and not expected_workers:
+        raise UsageError("--workers 0: nobody holds the connections; say --expect-workers N too")
+    if workers is None:
+        population = profile.population
+        herd_size = min(population.herd_size, population.connections)
+        needed = preflight.workers_for(population.connections, machine.nofile, machine.cores, herd_size)
+        workers = 0 if expected_workers else needed
+    own_publisher = bool(profile.publish_rate_per_s) and not expected_publishers
+    return Staff(min(workers, profile.herds), int(own_publisher), expected_workers, expected_publishers)
+
+
+def demand_of(profile: Profile, staff: Staff) -> preflight.Demand:
+    """Return what the run asks of this machine: herds are dealt evenly over all workers, wherever they are."""
+    population, target = profile.population, profile.target
+    herd_size = min(population.herd_size, population.connections)
+    herds_here = ceil(profile.herds * staff.workers / staff.all_workers)
+    connections = min(population.connections, herds_here * herd_size)
+    on_loopback = target.stack is not None or all(is_loopback(_host(url)) for url in _addresses(profile))
+    sources = len(expand(population.source_addresses))
+    if not sources:
+        largest = preflight.connections_of_largest(connections, staff.workers, herd_size)
+        sources = staff.workers * len(automatic(LOOPBACK, 0, largest)) if on_loopback else 1
+    return preflight.Demand(
+        connections=connections,
+        workers=staff.workers,
+        herd_size=herd_size,
+        sources=sources,
+        destinations=target.nodes if target.stack else max(1, len(target.urls)),
+        served=population.connections if on_loopback else 0,
+        nodes=target.nodes if target.stack else 0,
+    )
+
+
+def check(profile: Profile, staff: Staff, machine: Machine, bind: Address | None) -> list[str]:
+    """Return everything that stands in the way of the run, as sentences; [] when nothing does.
+
+    Args:
+        bind: where the master is to listen; None: a free port of the loopback.
+    """
+    found = preflight.findings(machine, demand_of(profile, staff))
+    if bind is not None:
+        found.append(preflight.port_free(bind.host, bind.port))
+    wrong = preflight.refusals(found)
+    if staff.expects and bind is not None and not bind.is_loopback:
+        if profile.target.stack is not None:
+            wrong.append(
+                'target.stack = "reference" listens on 127.0.0.1, which workers on other machines cannot reach;'
+                " start reference-gateway up --host ADDRESS by itself and give --target"
+            )
+        local = [url for url in _addresses(profile) if is_loopback(_host(url))]
+        if local and profile.target.stack is None:
+            wrong.append(f"the target {', '.join(local)}: workers on other machines cannot reach our loopback")
+    return wrong
+
+
+def refuse(wrong: Sequence[str]) -> None:
+    """Refuse the run if anything stands in its way.
+
+    Raises:
+        UsageError: naming everything.
+    """
+    if wrong:
+        raise UsageError(
+            "this machine cannot hold the run (--force tries all the same):\n"
+            + "\n".join(f"  - {text}" for text in wrong)
+        )
+
+
+def _addresses(profile: Profile) -> tuple[str, ...]:
+    """Return where the clients connect, or who tells them, as far as the profile says."""
+    bootstrap = profile.target.bootstrap
+    return profile.target.urls or ((bootstrap.url,) if bootstrap is not None and bootstrap.url else ())
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
