@@ -37,11 +37,9 @@ class TlsSession:
         try:
             while chunk := self._tls.read(_CHUNK):
                 plain += chunk
-            self.ended = True
+            self.ended = True  # an empty read: the peer said goodbye
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self.ended = True
         return bytes(plain)
 
     def seal(self, data: bytes) -> None:

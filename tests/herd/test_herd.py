@@ -226,6 +226,16 @@ def test_fast_path_and_slow_path_keep_the_same_books(make: MakeRig) -> None:
     assert fast.herd.account.counts["received"] == slow.herd.account.counts["received"] == 5
 
 
+def test_hooks_hear_the_same_bytes_every_time(make: MakeRig) -> None:
+    notes = Notes()
+    rig = make(3, hooks=notes)
+    peers = rig.come()
+    rig.publish(0, sched_ns=rig.clock.now_ns)
+    for _ in range(3):
+        rig.say(peers, revision(0, sched_ns=rig.clock.now_ns))
+    assert [told for told in notes.told if told[0] == "message"].count(("message", 1, "revision")) == 3
+
+
 def test_same_bytes_to_many_are_read_once(make: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = make(20)
     peers = rig.come()
@@ -352,6 +362,19 @@ def test_lost_session_is_a_drop_by_reason_and_comes_back(
     rig.pump(rig.all_live)
     assert [what for what, *_ in notes.told if what != "message"] == ["connected", "disconnected", "connected"]
     assert ("disconnected", 0, reason) in notes.told
+
+
+def test_half_a_message_does_not_outlive_its_connection(make: MakeRig) -> None:
+    rig = make(1)
+    rig.come()
+    rig.peer.raw(text('42["news"]')[:5])
+    rig.arrive([rig.peer])
+    rig.herd.turn()
+    rig.peer.fin()
+    rig.pump(lambda: bool(rig.drops()))
+    rig.advance(1.01)
+    rig.pump(rig.all_live)
+    assert rig.failures() == {}
 
 
 def test_close_frame_is_answered(make: MakeRig) -> None:

@@ -221,6 +221,14 @@ def test_address_that_never_answers_makes_the_next_attempt_begin_elsewhere() -> 
     assert client.wires.opened == [V6, V4]
 
 
+def test_address_that_answered_stays_the_favourite_when_its_session_ends() -> None:
+    client = Client(to=both())
+    client.connect()
+    client.opening.forget(0)
+    client.begin()
+    assert client.wires.opened == [V6, V6]
+
+
 def test_address_that_answers_again_is_found_after_the_favourite_went() -> None:
     client = Client(to=both())
     client.wires.errors = {V6: "refused"}

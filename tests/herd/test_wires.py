@@ -9,6 +9,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from loadtest.herd.poller import EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from loadtest.herd.sockets import Target
 from loadtest.herd.wires import MAX_OUTBOX_BYTES, MOST_READS, READ_BYTES, Wires
 from tests.herd.peers import accept, listen, reset
+from tests.herd.test_tls import TlsServer, client_context
 
 pytestmark = pytest.mark.e2e
 
@@ -245,6 +247,53 @@ def test_descriptor_number_that_comes_back_belongs_to_its_new_slot(pair: Pair) -
     assert pair.wires.quick[fd] == -1, "quick is earned anew"
     assert pair.wires.send(5, b"new") is None
     assert peer.recv(10) == b"new"
+
+
+def test_slot_that_is_opened_again_has_nothing_of_before(pair: Pair) -> None:
+    pair.open(0)
+    pair.wires.make_quick(0, on=True)
+    pair.wires.send(0, BIG)
+    pair.wires.close(0)
+    peer = pair.open(0)
+    assert pair.wires.send(0, b"new") is None
+    assert peer.recv(10) == b"new"
+    pair.wires.send(0, BIG)
+    drain(peer, len(BIG), lambda: pair.wires.flush(0))
+    assert pair.wires.quick[pair.wires._fd[0]] == -1
+
+
+def test_tls_session_over_a_real_connection(pair: Pair) -> None:
+    peer, server = pair.open(), TlsServer()
+    target = replace(pair.target, tls=client_context(), server_name="gateway.example")
+    assert pair.wires.begin_tls(0, target) is None
+    for _ in range(5):
+        peer.sendall(server.take(peer.recv(1 << 16)))
+        pair.wait(0, EPOLLIN)
+        assert pair.wires.receive(0) == (b"", None)
+        if pair.wires.is_secure(0):
+            break
+    tickets = server.take(peer.recv(1 << 16))
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[pair.wires._fd[0]] == -1, "what is sealed cannot be read directly"
+    assert pair.wires.send(0, b"") is None
+    assert pair.wires.send(0, b"hello") is None
+    assert server.read(peer.recv(1 << 16)) == b"hello"
+    peer.sendall(tickets + server.say(b"welcome") + server.goodbye())
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0) == (b"welcome", "eof")
+
+
+@pytest.mark.parametrize(("name", "reason"), [("elsewhere.example", "tls_certificate"), (".bad", "tls_server_name")])
+def test_tls_that_fails_has_its_class_and_the_server_hears_of_it(pair: Pair, name: str, reason: str) -> None:
+    peer, server = pair.open(), TlsServer()
+    ended = pair.wires.begin_tls(0, replace(pair.target, tls=client_context(), server_name=name))
+    if ended is None:
+        peer.sendall(server.take(peer.recv(1 << 16)))
+        pair.wait(0, EPOLLIN)
+        data, ended = pair.wires.receive(0)
+        assert data == b""
+        assert peer.recv(1 << 16)[:1] == b"\x15", "an alert"
+    assert ended == reason
 
 
 def test_close_is_idempotent_and_leaves_no_event(pair: Pair) -> None:
