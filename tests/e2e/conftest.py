@@ -82,7 +82,7 @@ def kernel_established() -> CountEstablished:
 def count_established(port: int | None = None, pids: Collection[int] | None = None, host: str = "127.0.0.1") -> int:
     wanted = None if pids is None else {inode for pid in pids for inode in socket_inodes(pid)}
     remote = None if port is None else f"{socket.inet_aton(host)[::-1].hex().upper()}:{port:04X}"
-    count = 0
+    found = set()  # of address pairs: the kernel's list may repeat or skip lines while other sockets come and go
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
             continue
@@ -92,8 +92,9 @@ def count_established(port: int | None = None, pids: Collection[int] | None = No
                 fields = line.split(None, 10)
                 if fields[3] != ESTABLISHED or (remote is not None and fields[2] != remote):
                     continue
-                count += wanted is None or fields[9] in wanted
-    return count
+                if wanted is None or fields[9] in wanted:
+                    found.add((fields[1], fields[2]))
+    return len(found)
 
 
 def socket_inodes(pid: int) -> Iterator[str]:
@@ -192,10 +193,14 @@ def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
         return started[-1]
 
     yield start
-    for run in started:
+    for run in started:  # of a test that failed
         if run.process.poll() is None:
-            run.process.kill()
-            run.process.wait()
+            run.process.terminate()
+            try:
+                run.process.wait(12)
+            except subprocess.TimeoutExpired:
+                run.process.kill()
+                run.process.wait()
 
 
 # --- targets -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import time
 
 import pytest
 
@@ -16,8 +15,8 @@ SECRET = "correct-horse-battery-staple"
 
 STORM = f"""
 name = "storm"
-duration = "7s"
-thresholds = ["events.deploy.t_sub.99.9 < 6s", "delivery.throughout.loss == 0", "delivery.duplicated == 0"]
+duration = "6s"
+thresholds = ["events.deploy.t_sub.99.9 < 8s", "delivery.throughout.loss == 0", "delivery.duplicated == 0"]
 
 [target]
 stack = "reference"
@@ -50,7 +49,7 @@ event = "edit"
 args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
 ack = true
 marker = "1.text"
-deadline = "1500ms"
+deadline = "3s"
 
 [ramp]
 rate = "200/s"
@@ -88,10 +87,9 @@ def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_
     run.until_said("mark=hold")
     ports = [int(url.split(":")[2].split("/")[0]) for url in ready["gateway_urls"]]
     herds = [pid for name, pid in run.workers().items() if name.startswith("herd")]
-    assert sum(kernel_established(port=port, pids=herds) for port in ports) == 120
-    deadline = time.monotonic() + 5
-    while "subscribed=120/120" not in run.said:  # the harness says the same of itself
-        assert time.monotonic() < deadline
+    run.until_said("phase=hold")
+    run.until(lambda: sum(kernel_established(port=port, pids=herds) for port in ports) == 120, seconds=2)
+    assert "subscribed=120/120" in run.said, "the harness says the same of itself"
     assert run.wait(40) == 0, run.said
 
     result = run.result
@@ -106,7 +104,7 @@ def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_
     for curve in ("t_conn_s", "t_sub_s"):
         times = [event["recovery"][curve][share] for share in ("50", "90", "99", "99.9", "100")]
         assert times == sorted(times)
-        assert 0 < times[0] <= times[-1] < 6
+        assert 0 < times[0] <= times[-1] < 8
     assert result["connections"]["failures"].keys() <= {"refused", "reset", "eof"}
     assert (run.folder / "report.html").stat().st_size > 100_000
     curves = json.loads((run.folder / "curves.json").read_text())
@@ -121,28 +119,25 @@ def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_
         assert ready["control"]["token"].encode() not in content, f"the control token is in {path}"
 
 
-def test_the_monolith_runs_the_same_profile(loadtest_run) -> None:
-    run = loadtest_run(STORM, "--set", "target.version=sync", "--set", "target.nodes=1")
-    assert run.wait(40) == 0, run.said
-    holds_together(run.result)
-    assert run.result["target"]["version"] == "sync"
-    (event,) = run.result["events"]
+def test_the_monolith_and_a_rolling_deploy_with_drain_and_bootstrap(loadtest_run) -> None:
+    """Two runs side by side, with stacks and ports of their own; in one every connect asks godserver first."""
+    monolith = loadtest_run(STORM, "--set", "target.version=sync", "--set", "target.nodes=1")
+    rolling = loadtest_run(
+        STORM.replace("[client]", '[target.bootstrap]\nevery = "connect"\n\n[client]'),
+        *("--set", "faults.0.strategy=rolling", "--set", "faults.0.drain_seconds=1", "--set", "duration=8s"),
+        name="rolling",
+    )
+    for run in (monolith, rolling):
+        assert run.wait(50) == 0, run.said
+        holds_together(run.result)
+
+    assert monolith.result["target"]["version"] == "sync"
+    (event,) = monolith.result["events"]
     assert event["dropped"] == event["population"] == 120
     assert event["recovery"]["t_sub_s"]["99.9"] is not None
 
-
-def test_a_rolling_deploy_with_a_drain_and_the_bootstrap_call(loadtest_run) -> None:
-    """Every connect asks godserver first, which sends nobody to a node that is being replaced."""
-    bootstrap = '[target.bootstrap]\nevery = "connect"\n\n[client]'
-    run = loadtest_run(
-        STORM.replace("[client]", bootstrap),
-        *("--set", "faults.0.strategy=rolling", "--set", "faults.0.drain_seconds=1", "--set", "duration=10s"),
-    )
-    assert run.wait(50) == 0, run.said
-    holds_together(run.result)
-    (event,) = run.result["events"]
+    (event,) = rolling.result["events"]
     assert event["population"] == 120
     assert 120 <= event["dropped"] + event["recovery"]["secondary_drops"] <= 240
     assert event["recovery"]["t_sub_s"]["100"] is not None
-    assert "kind=deploy text=" in run.said
-    assert "rolling" in run.said
+    assert "rolling" in rolling.said
