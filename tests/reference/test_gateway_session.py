@@ -335,7 +335,7 @@ def test_time_ends_what_the_peer_does_not(run_node: Run) -> None:
         assert silent.transport.aborted
         assert answering.session.state is State.JOINED
 
-    run_node(scenario, ping_interval_s=8, ping_timeout_s=4, handshake_timeout_s=10, close_grace_s=5)
+    run_node(scenario, ping_interval_s=8, ping_timeout_s=12, handshake_timeout_s=10, close_grace_s=5)
 
 
 def test_session_is_small_and_keeps_nothing(run_node: Run) -> None:
