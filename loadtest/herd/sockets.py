@@ -120,6 +120,17 @@ def connect(target: Target, source: str | None) -> tuple[int, str | None]:
     return sock.detach(), None
 
 
+def is_ours(address: str) -> bool:
+    """Whether connections can leave from a numeric address: an interface of this machine has it."""
+    family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
+    try:
+        with _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
 def pending_error(fd: int) -> str | None:
     """Return the failure class waiting on `fd`, or None when its connection stands."""
     sock = _socket.socket(fileno=fd)

@@ -27,17 +27,17 @@ class Address:
         Raises:
             UsageError: none of these, or a port that is none.
         """
-        host, port = text.strip(), ""
+        host, port = text.strip(), str(DEFAULT_PORT)
         if host.startswith("["):
             host, _, rest = host[1:].partition("]")
-            port = rest.removeprefix(":")
+            port = rest.removeprefix(":") if rest else port
         elif host.count(":") == 1:
             host, _, port = host.partition(":")
         if not host or any(char.isspace() or char in "/@" for char in host):
             raise UsageError(f'{flag}: "{text}" is not HOST or HOST:PORT')
-        if port and not (port.isdecimal() and 1 <= int(port) <= 65_535):
+        if not (port.isdecimal() and 1 <= int(port) <= 65_535):
             raise UsageError(f'{flag}: "{port}" is not a port from 1 to 65535')
-        return cls(host, int(port) if port else DEFAULT_PORT)
+        return cls(host, int(port))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

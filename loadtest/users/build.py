@@ -14,7 +14,7 @@ from loadtest.herd.clients import Bootstrap, Hooks, Settings
 from loadtest.herd.herd import Herd
 from loadtest.herd.opening import Opening
 from loadtest.herd.poller import Poller
-from loadtest.herd.sockets import Target
+from loadtest.herd.sockets import Target, is_ours
 from loadtest.metrics.ledger import Ledger
 from loadtest.pacing import reconnect
 from loadtest.profile.model import Profile
@@ -132,7 +132,7 @@ def make_herd(
         clients=clients,
         opening=Opening(clients, targets, bootstrap, resolve),
         policy=policy,
-        sources=_sources(profile, first, plan.worker, connections),
+        sources=_sources(profile, first, plan.worker, connections, listening=listening),
         settings=_settings(plan),
         ledger=make_ledger(profile) if listening else None,
         rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}"),
@@ -147,9 +147,14 @@ def make_ledger(profile: Profile) -> Ledger:
     return Ledger(channel_groups(profile), round(profile.publish.deadline_s * NS_PER_S), trace_every=every)
 
 
-def _sources(profile: Profile, destination: str, worker: int, connections: int) -> Sequence[str]:
+def _sources(profile: Profile, destination: str, worker: int, connections: int, *, listening: bool) -> Sequence[str]:
+    """Return where connections leave from. A profile lists the addresses of all machines; each uses its own.
+
+    Where none is its own, the population fails with that reason, and publishers, who are few, leave from anywhere.
+    """
     if profile.population.source_addresses:
-        return expand(profile.population.source_addresses)
+        listed = expand(profile.population.source_addresses)
+        return tuple(address for address in listed if is_ours(address)) or (listed if listening else ())
     return automatic(destination, worker, connections)
 
 

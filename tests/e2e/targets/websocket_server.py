@@ -6,7 +6,7 @@
 
 SIGUSR2 closes every connection with 1012 (service restart). First line on stdout: {"port": N}. With --tls CERT KEY it
 speaks wss; with --client-ca CA too it talks only to clients that show a certificate of that authority. Listens on
-127.0.0.1; imports nothing of the project.
+127.0.0.1 or --host; imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def count(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(HTTPStatus.OK, json.dumps({"sockets": len(everybody), "topics": sizes}))
 
 
-async def main(port: int, tls: list[str] | None, client_ca: str | None) -> None:
+async def main(host: str, port: int, tls: list[str] | None, client_ca: str | None) -> None:
     context = None
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -85,7 +85,7 @@ async def main(port: int, tls: list[str] | None, client_ca: str | None) -> None:
     loop.add_signal_handler(signal.SIGUSR2, drop)
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     options = {"compression": None, "ssl": context, "backlog": 4096, "ping_interval": None, "close_timeout": 0.5}
-    async with serve(handle, "127.0.0.1", port, process_request=count, **options) as server:
+    async with serve(handle, host, port, process_request=count, **options) as server:
         sys.stdout.write(json.dumps({"port": server.sockets[0].getsockname()[1]}) + "\n")
         sys.stdout.flush()
         await ending.wait()
@@ -94,7 +94,8 @@ async def main(port: int, tls: list[str] | None, client_ca: str | None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("port", nargs="?", type=int, default=0)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--client-ca", metavar="CA")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.port, arguments.tls, arguments.client_ca))
+    asyncio.run(main(arguments.host, arguments.port, arguments.tls, arguments.client_ca))
