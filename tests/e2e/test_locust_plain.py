@@ -154,7 +154,7 @@ def test_a_killed_worker_makes_the_run_invalid_and_moves_nobody(locust, gateway,
     result = master.result
     assert result["generator"]["workers_lost"] == 1
     assert result["connections"]["at_end"] == 100
-    assert result["connections"]["attempts"] == 200
+    assert result["connections"]["attempts"] <= 200  # nobody came back elsewhere
     assert result["fanout"]["lost"] == 0
 
 
@@ -181,8 +181,9 @@ def test_started_twice_from_the_web_ui(locust, gateway, kernel_established) -> N
         run.until(lambda: ask("/stats/requests")["state"] in ("ready", "stopped"))
         assert ask("/swarm", user_count=3, spawn_rate=10, host=gateway)["success"]
         run.until(lambda: connected() >= 100)
-        run.until(lambda: any(row["name"] == "fan-out" and row["num_requests"] > 50
-                              for row in ask("/stats/requests")["stats"]))  # fmt: skip
+        run.until(lambda number=number: len(run.folders) == number and delivered(run.folders[-1]) > 500)
+        rows = {row["name"]: row["num_requests"] for row in ask("/stats/requests")["stats"]}
+        assert rows.keys() >= {"connect", "subscribe", "fan-out", "publish", "Aggregated"}
         ask("/stop", really="yes")
         run.until(lambda: connected() == 0)
         run.until(lambda number=number: len(list(run.out.glob("*/run.json"))) == number)
@@ -192,6 +193,12 @@ def test_started_twice_from_the_web_ui(locust, gateway, kernel_established) -> N
         result = json.loads((folder / "run.json").read_text())
         assert (result["verdict"], result["connections"]["at_end"]) == ("pass", 100), result["reasons"]
     assert "Traceback" not in run.said
+
+
+def delivered(folder: Path) -> int:
+    """Return how many deliveries the interval lines of a run count so far."""
+    lines = map(json.loads, (folder / "intervals.jsonl").read_text().splitlines())
+    return sum(line["fanout"]["delivered"] for line in lines if "fanout" in line)
 
 
 def can_reach(port: int) -> bool:
