@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,11 +30,42 @@ def environment() -> Iterator[locust.env.Environment]:
     made.runner.quit()
 
 
-class FakeMaster:
-    """Stands in for a MasterRunner: keeps what is sent, and says what workers say."""
+from locust.runners import MasterRunner, WorkerNode  # noqa: E402
 
-    def __init__(self) -> None:
-        self.clients: dict[str, Any] = {}
+from loadtest.profile.loader import parse_profile  # noqa: E402
+from loadtest.profile.model import Profile  # noqa: E402
+
+CHAT = """
+duration = "5s"
+[target]
+url = "{url}"
+[population]
+connections = {connections}
+herd_size = 10
+[[population.channels]]
+name = "room {{n}}"
+count = 2
+[subscribe]
+event = "enter-room"
+args = ["{{channel}}"]
+[publish]
+event = "shout"
+args = [{{ to = "{{channel}}", body = "{{marker}}" }}]
+rate = "10/s"
+"""
+
+
+def chat(more: str = "", *, url: str = "ws://127.0.0.1:9/", connections: int = 20) -> Profile:
+    """Return a small profile; `more` is TOML after it."""
+    return parse_profile(CHAT.format(url=url, connections=connections) + more, "a test", Path())
+
+
+class FakeMaster(MasterRunner):
+    """A master without a network: keeps what is sent, knows the workers it is told of."""
+
+    def __init__(self, *workers: str) -> None:
+        self.greenlet = None
+        self.clients = {worker: WorkerNode(worker) for worker in workers}
         self.sent: list[tuple[str, Any, str | None]] = []
         self.listeners: dict[str, Any] = {}
 
@@ -42,5 +75,12 @@ class FakeMaster:
     def send_message(self, name: str, data: Any = None, client_id: str | None = None) -> None:
         self.sent.append((name, data, client_id))
 
-    def sent_to(self, client_id: str, name: str) -> list[Any]:
-        return [data for sent, data, to in self.sent if (sent, to) == (name, client_id)]
+    def hear(self, name: str, data: Any, worker: str) -> None:
+        """Let a worker say something."""
+        self.listeners[name](environment=None, msg=SimpleNamespace(data=data, node_id=worker))
+
+    def told(self, name: str, worker: str) -> list[Any]:
+        """Return what a worker was told under `name`, since the last time."""
+        told = [data for sent, data, to in self.sent if (sent, to) == (name, worker)]
+        self.sent = [each for each in self.sent if each[0] != name or each[2] != worker]
+        return told

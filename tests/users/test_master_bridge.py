@@ -1,0 +1,187 @@
+"""Who is let in, who hears what, and what becomes of malformed words. No network: a master that keeps what it sends."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from loadtest import __version__
+from loadtest.metrics.books import Books
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.service_recovery import ServiceRecovery
+from loadtest.users import messages
+from loadtest.users.master_bridge import MasterBridge
+from tests.users.conftest import FakeMaster, chat
+
+NOTHING = Histogram().to_wire()
+
+
+class House:
+    """A master bridge with its fake master, and the log."""
+
+    def __init__(self, *workers: str) -> None:
+        self.master = FakeMaster(*workers)
+        self.bridge = MasterBridge(SimpleNamespace(runner=self.master))
+        self.said: list[str] = []
+        self.bridge.log = self.said.append
+
+    def hello(self, worker: str, role: str = "any", version: str = __version__, **more: object) -> None:
+        self.master.hear(messages.HELLO, {"role": role, "version": version, "pid": 7, "host": "h", **more}, worker)
+
+    def begin(self) -> Books:
+        self.bridge.send_plan(None, 100)
+        self.bridge.books = Books(100, 0, 10**9, ServiceRecovery(10, 0.1))
+        return self.bridge.books
+
+    def plan(self, worker: str) -> dict:
+        return self.master.told(messages.PLAN, worker)[-1]
+
+
+def report(worker: int, seq: int = 1, **more: object) -> dict:
+    return {
+        "worker": worker, "seq": seq, "t_ns": 1, "final": False, "herds": [], "outages": {}, "clock_error_ns": 0,
+        "publishing": {"published": 3, "unsent": 0, "failures": {}, "lateness": NOTHING},
+        "generator": {"lag": NOTHING, "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0, "gc_max_ms": 0.0, "errors": 0},
+    } | more  # fmt: skip
+
+
+def test_each_worker_gets_a_place_of_its_own() -> None:
+    house = House("c", "a", "b", "p")
+    for worker, role in (("c", "herd"), ("a", "herd"), ("p", "publisher"), ("b", "herd")):
+        house.hello(worker, role)
+    house.begin()
+    plans = {worker: house.plan(worker) for worker in "abcp"}
+    assert [plans[worker]["worker"] for worker in "capb"] == [0, 1, 2, 3]
+    # places within a role follow the ids, as users are dealt
+    assert {worker: (plan["herd"], plan["herds"]) for worker, plan in plans.items()} == {
+        "a": (0, 3), "b": (1, 3), "c": (2, 3), "p": (0, 1)
+    }  # fmt: skip
+    assert [house.bridge.role_of(worker) for worker in ("a", "p", "stranger")] == ["herd", "publisher", ""]
+
+
+@pytest.mark.parametrize(
+    ("hello", "words"),
+    [
+        ({"version": "0.0.9"}, "it runs version 0.0.9"),
+        ({"version": None}, "it runs version None"),
+        ({"role": "spy"}, "it has the role 'spy'"),
+    ],
+)
+def test_who_does_not_fit_is_refused_and_told_why_once(hello, words) -> None:
+    house = House("a")
+    house.hello("a", **hello)
+    house.hello("a", **hello)
+    assert house.bridge.count() == 0
+    assert len(house.said) == 1
+    assert words in house.said[0]
+    assert words in house.master.told(messages.REFUSED, "a")[0]["reason"]
+
+
+def test_a_hello_of_nobody_that_locust_knows_is_not_heard() -> None:
+    house = House("a")
+    house.hello("orphan-of-another-master")
+    assert house.bridge.count() == 0
+    assert house.master.sent == []
+
+
+def test_hello_without_sense_is_refused() -> None:
+    house = House("a")
+    house.master.hear(messages.HELLO, ["what"], "a")
+    house.hello("a", pid="seven")
+    assert house.bridge.workers["a"].pid == 0
+
+
+def test_a_worker_that_comes_late_waits_for_the_next_run() -> None:
+    house = House("a", "b")
+    house.hello("a")
+    books = house.begin()
+    house.hello("b")
+    house.bridge.tell(messages.GO, {})
+    assert (len(house.master.told(messages.GO, "a")), house.master.told(messages.GO, "b")) == (1, [])
+    assert house.bridge.role_of("b") == ""
+    house.master.hear(messages.REPORT, report(0), "b")
+    assert (books.rejected, books.workers) == (0, {})
+    house.bridge.renew()
+    house.begin()
+    assert house.bridge.role_of("b") == "any"
+    assert [house.plan(worker)["herds"] for worker in "ab"] == [2, 2]
+
+
+def test_a_lost_worker_is_forgotten_in_the_next_run() -> None:
+    house = House("a", "b")
+    house.hello("a")
+    house.hello("b")
+    house.begin()
+    house.bridge.give_up(house.bridge.workers["a"], "gone")
+    house.bridge.renew()
+    house.begin()
+    plan = house.plan("b")
+    assert (plan["worker"], plan["herds"]) == (0, 1)
+    assert house.master.told(messages.PLAN, "a")[0]["run"] != plan["run"]
+
+
+def test_a_worker_cannot_speak_as_another() -> None:
+    house = House("a", "b")
+    house.hello("a")
+    house.hello("b")
+    books = house.begin()
+    house.master.hear(messages.REPORT, report(0), "b")
+    assert books.rejected == 1
+    assert house.said == ["report refused: worker 1 speaks as worker 0"]
+    house.master.hear(messages.REPORT, report(1), "b")
+    assert (books.total.published, books.rejected) == (3, 1)
+
+
+@pytest.mark.parametrize("broken", [None, [], "x", {"worker": 0}, report(0, seq=0), report(0, herds={}),
+                                    report(0, publishing=None), report(0, clock_error_ns=-1)])  # fmt: skip
+def test_a_malformed_report_is_named_and_nothing_of_it_counts(broken) -> None:
+    house = House("a")
+    house.hello("a")
+    books = house.begin()
+    house.master.hear(messages.REPORT, broken, "a")
+    assert books.total.published == 0
+    assert len(house.said) == 1
+    assert house.said[0].startswith("report")
+
+
+def test_a_report_sent_twice_counts_once() -> None:
+    house = House("a")
+    house.hello("a")
+    books = house.begin()
+    for _ in range(2):
+        house.master.hear(messages.REPORT, report(0), "a")
+    assert (books.total.published, books.rejected) == (3, 1)
+
+
+def test_announcements_go_to_all_listeners_but_the_sender() -> None:
+    house = House("a", "b", "p", "lost")
+    for worker, role in (("a", "herd"), ("b", "any"), ("p", "publisher"), ("lost", "herd")):
+        house.hello(worker, role)
+    house.begin()
+    house.bridge.give_up(house.bridge.workers["lost"], "gone")
+    rows = [[0, 1, 2, 3, 4]]
+    house.master.hear(messages.PUBLISHED, {"messages": rows}, "b")
+    told = {worker: house.master.told(messages.PUBLISHED, worker) for worker in ("a", "b", "p", "lost")}
+    assert told == {"a": [{"messages": rows}], "b": [], "p": [], "lost": []}
+
+
+@pytest.mark.parametrize(
+    "rows", [None, {}, [[1, 2, 3, 4]], [[0, 1, 2, 3, -4]], [[0, 1, 2, 3, True]], [["0", 1, 2, 3, 4]], [7]]
+)
+def test_malformed_announcements_are_named_and_go_nowhere(rows) -> None:
+    house = House("a", "b")
+    house.hello("a")
+    house.hello("b")
+    house.begin()
+    house.master.hear(messages.PUBLISHED, {"messages": rows}, "a")
+    assert house.master.told(messages.PUBLISHED, "b") == []
+    assert "announcements of worker a refused" in house.said[0]
+
+
+def test_the_profile_goes_with_the_plan_when_the_master_leads() -> None:
+    house = House("a")
+    house.hello("a")
+    profile = chat()
+    house.bridge.send_plan(profile, 20)
+    assert house.plan("a")["profile"] == profile.content()
