@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from pathlib import Path
 from typing import cast
 
@@ -76,14 +77,17 @@ class Node:
         Raises:
             OSError: the address cannot be bound.
         """
-        self._server = await self._loop.create_server(
-            lambda: Session(self),
-            self.settings.host,
-            self.settings.port,
-            backlog=self.settings.backlog,
-            reuse_port=self.settings.reuse_port or None,
+        settings = self.settings
+        # Bound here: given a host, the loop would resolve it in four threads, which cost 2 MB that a fork shares.
+        listener = socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=settings.backlog,
+            reuse_port=settings.reuse_port,
         )
-        port: int = self._server.sockets[0].getsockname()[1]
+        listener.setblocking(False)
+        self._server = await self._loop.create_server(lambda: Session(self), sock=listener, backlog=settings.backlog)
+        port: int = listener.getsockname()[1]
         return port
 
     async def drain(self) -> None:

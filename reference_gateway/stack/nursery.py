@@ -16,6 +16,7 @@ Run as `python -m reference_gateway.stack.nursery FD MODULE...`; it is no interf
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  what connecting by name imports later: here it is shared
 import gc
 import importlib
 import json
