@@ -124,10 +124,15 @@ def is_ours(address: str) -> bool:
     """Whether connections can leave from a numeric address: an interface of this machine has it."""
     family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
     try:
-        with _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC) as sock:
-            sock.bind((address, 0))
+        sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    except OSError:
+        return False  # no such family here
+    try:
+        sock.bind((address, 0))
     except OSError:
         return False
+    finally:
+        sock.close()
     return True
 
 
