@@ -17,9 +17,11 @@ from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.delivery import CLASSES
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
+from loadtest.metrics.phase_figures import PhaseFigures
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import Second, WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
+from loadtest.metrics.strain import Strain
 from loadtest.metrics.sums import Sums
 from loadtest.metrics.time_to_share import TimeToShare
 
@@ -93,6 +95,8 @@ class Books:
         self.uncorrected = Histogram()
         self.latencies = Histogram()
         self.time_to_share = TimeToShare()
+        self.phases = PhaseFigures()
+        self.strain = Strain()
         self.cpu_max_percent = 0.0
         self.gc_max_ms = 0.0
         self.errors = 0
@@ -137,6 +141,8 @@ class Books:
                 self.events[event_id].curve.merge_wire(curve)
         self.interval.add(report)
         self.total.add(report)
+        self.phases.add_report(report)
+        self.strain.add(report)
         self.uncorrected.add(report.uncorrected)
         for key, second in report.seconds.items():
             self.latencies.add(second.latencies)
@@ -283,6 +289,7 @@ class Books:
             second = self._seconds.pop(index, None) or Second()
             start_ns = (self._first_second + index) * NS_PER_S
             due = any(begin < start_ns + NS_PER_S and end > start_ns for begin, end in self._publishing)
+            self.phases.add_second(start_ns, second)
             self._service.add(index, second.latencies, second.expected, second.delivered, due)
             self._next_second += 1
 
@@ -376,6 +383,7 @@ class Books:
             "gc_max_ms": self.gc_max_ms,
             "reports_rejected": self.rejected,
             "engine_errors": self.errors,
+            "workers": self.strain.figures(self.zero_ns),
         }
 
 

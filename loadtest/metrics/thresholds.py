@@ -11,7 +11,8 @@
 The law of this file: a figure is read from one place of `run.json`, and the bound is converted once, here, to the unit
 that figure has there (ms, s, ratio, percent, count). What was not measured is NO_DATA, never a pass; a recovery that
 was watched and did not come ("not recovered", null) is FAIL. `abort` asks whoever runs the test to end it as soon as
-the threshold is FAIL. `during` reads the same places below `phases.<phase>` of the run, and is NO_DATA without them.
+the threshold is FAIL; messages are in the figures once their deadline has passed. `during` reads the same places below
+`phases.<phase>` of the run: only what is kept by phase can be asked for.
 
 To add a metric, add a row to METRICS.
 """
@@ -55,6 +56,7 @@ class Metric:
         per: keys of a count that divides the figure (a mapping is summed first); without it there is no data.
         needs: keys of a count that must be above 0 for the figure to be data at all.
         never: whether null means "watched, and it did not come" (FAIL) instead of NO_DATA.
+        by_phase: whether it is kept for each phase too.
     """
 
     name: str
@@ -63,15 +65,16 @@ class Metric:
     per: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     never: bool = False
+    by_phase: bool = False
 
     @property
     def of_event(self) -> bool:
         return self.name.startswith("events.")
 
 
-def _percentiles(name: str, path: tuple[str, ...]) -> list[Metric]:
+def _percentiles(name: str, path: tuple[str, ...], *, by_phase: bool = False) -> list[Metric]:
     keys = ("min", "p50", "p90", "p99", "p99.9", "max")
-    return [Metric(f"{name}.{key}", "ms", (*path, key), needs=(*path, "count")) for key in keys]
+    return [Metric(f"{name}.{key}", "ms", (*path, key), needs=(*path, "count"), by_phase=by_phase) for key in keys]
 
 
 _EXPECTED = ("fanout", "expected")
@@ -79,20 +82,26 @@ _DELIVERED = ("fanout", "delivered")
 _THROUGHOUT = ("fanout", "by_class", "throughout")
 
 METRICS: tuple[Metric, ...] = (
-    Metric("connections.failures.rate", "ratio", ("connections", "failures"), per=("connections", "attempts")),
+    Metric(
+        "connections.failures.rate",
+        "ratio",
+        ("connections", "failures"),
+        per=("connections", "attempts"),
+        by_phase=True,
+    ),
     Metric("connections.peak", "count", ("connections", "peak"), needs=("connections", "attempts")),
-    *_percentiles("connections.connect", ("connections", "connect_ms")),
-    *_percentiles("fanout.latency", ("fanout", "latency_ms")),
+    *_percentiles("connections.connect", ("connections", "connect_ms"), by_phase=True),
+    *_percentiles("fanout.latency", ("fanout", "latency_ms"), by_phase=True),
     *_percentiles("fanout.uncorrected", ("fanout", "uncorrected_ms")),
     *(
         Metric(f"fanout.ttk.{k}.{p}", "ms", ("fanout", "ttk_ms", k, p), needs=_EXPECTED, never=True)
         for k in ("50", "99", "100")
         for p in ("p50", "p99")
     ),
-    Metric("fanout.completeness", "ratio", ("fanout", "completeness"), needs=_EXPECTED),
+    Metric("fanout.completeness", "ratio", ("fanout", "completeness"), needs=_EXPECTED, by_phase=True),
     Metric("fanout.published", "count", ("fanout", "published")),
-    Metric("delivery.loss", "ratio", ("fanout", "lost"), per=_EXPECTED),
-    Metric("delivery.lost", "count", ("fanout", "lost"), needs=_EXPECTED),
+    Metric("delivery.loss", "ratio", ("fanout", "lost"), per=_EXPECTED, by_phase=True),
+    Metric("delivery.lost", "count", ("fanout", "lost"), needs=_EXPECTED, by_phase=True),
     Metric("delivery.duplicated", "count", ("fanout", "duplicated"), needs=_DELIVERED),
     Metric("delivery.duplication", "ratio", ("fanout", "duplicated"), per=_DELIVERED),
     Metric("delivery.reordered", "count", ("fanout", "reordered"), needs=_DELIVERED),
@@ -185,11 +194,26 @@ def parse(expr: str) -> Threshold:
         raise UsageError(f"threshold {_quoted(expr)}: unknown phase {_quoted(phase)}, one of {', '.join(PHASES)}")
     if phase is not None and event is not None:
         raise UsageError(f'threshold {_quoted(expr)}: an event has its own time, leave out "during {phase}"')
+    if phase is not None and not metric.by_phase:
+        kept = ", ".join(_families())
+        raise UsageError(
+            f'threshold {_quoted(expr)}: {metric.name} is not kept by phase, only {kept}: leave out "during"'
+        )
     try:
         bound = _bound(" ".join(words), metric.unit)
     except UsageError as error:
         raise UsageError(f"threshold {_quoted(expr)}: {error}") from error
+    if abort and metric.unit == "count" and not _OPS[match["op"]](0, bound):
+        raise UsageError(
+            f'threshold {_quoted(expr)}: a count begins at 0, so this would end the run at once: leave out "abort"'
+        )
     return Threshold(expr.strip(), metric, event, match["op"], bound, phase, abort)
+
+
+def _families() -> list[str]:
+    """Return the names of what is kept by phase, percentiles as one."""
+    names = (metric.name for metric in METRICS if metric.by_phase)
+    return list(dict.fromkeys(re.sub(r"\.(min|max|p\d.*)$", ".*", name) for name in names))
 
 
 def evaluate(threshold: Threshold, run: Mapping[str, Any]) -> Outcome:

@@ -29,6 +29,8 @@ from loadtest.metrics.histogram import Histogram
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
+TICK_NS = round(TICK_S * NS_PER_S)
+MOST_MISSED = 1_000
 CLOSE_S = 0.1
 GC_THRESHOLDS = 50_000, 20, 50
 
@@ -97,7 +99,8 @@ class Engine:
 
     def _tick(self) -> None:
         now = now_ns()
-        self._lag.record(max(0, now - self._expected_ns))
+        lag_ns = max(0, now - self._expected_ns)
+        self._lag.record_many(range(lag_ns, -1, -TICK_NS)[:MOST_MISSED])  # each missed tick waited as long as was left
         self._expected_ns = now + round(TICK_S * NS_PER_S)
         try:
             for herd in self.herds:

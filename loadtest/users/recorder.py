@@ -15,13 +15,14 @@ from loadtest.clock import NS_PER_S, now_ns
 from loadtest.errors import ResultsError
 from loadtest.metrics.books import Books
 from loadtest.metrics.service_recovery import ServiceRecovery
-from loadtest.metrics.thresholds import Threshold
+from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.profile.model import Profile
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
+from loadtest.results.summary import reason
 from loadtest.users import messages
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
-from loadtest.users.verdict import Verdict, summarise, target_facts
+from loadtest.users.verdict import Verdict, live_figures, summarise, target_facts
 
 GO_SLACK_S = 0.3
 FINAL_TIMEOUT_S = 10.0
@@ -126,7 +127,9 @@ class Recorder:
         self._log.append(text)
 
     def mark(self, elapsed_s: float, name: str, kind: str, text: str = "") -> None:
-        """Put a mark on the time axis."""
+        """Put a mark on the time axis; one of kind "phase" begins a phase."""
+        if kind == "phase":
+            self.books.phases.begin(name, self.books.zero_ns + round(elapsed_s * NS_PER_S))
         self.folder.append_mark(round(elapsed_s, 3), name, kind, text)
         self._observer.mark({"t_s": round(elapsed_s, 3), "mark": name, "kind": kind, "text": text})
 
@@ -146,7 +149,7 @@ class Recorder:
         """Close the interval: look for what nobody announced and who is back, write the line, show it.
 
         Args:
-            watchful: open an event for a mass disconnect that nobody announced.
+            watchful: open an event for a mass disconnect that nobody announced, and let thresholds end the run.
             applying: a fault is still at work (a rolling deploy drops and restores node by node): no event is over.
         """
         began_ns = self.books.unexplained_drop_ns() if watchful else None
@@ -162,7 +165,25 @@ class Recorder:
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)
         self._observer.feed(line)
+        if watchful and self.over is None:
+            self._judge()
         return line
+
+    def _judge(self) -> None:
+        """End the run when a threshold with "abort" fails."""
+        aborting = [threshold for threshold in self._thresholds if threshold.abort]
+        if not aborting:
+            return
+        now = now_ns()
+        figures = live_figures(self.books, now, self.verdict)
+        for threshold in aborting:
+            outcome = evaluate(threshold, figures)
+            if threshold.aborts(outcome):
+                why = f"Ended at {self.elapsed_s(now):.1f} s by {reason(threshold, outcome)}"
+                self.verdict.failed.append(why)
+                self.over, self.broken = why, True
+                self.log(why)
+                return
 
     def _close_events(self) -> None:
         """Stop following who came back, so that a later drop is another event's; every worker has to be heard first."""

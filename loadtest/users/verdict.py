@@ -59,6 +59,17 @@ def target_facts(profile: Profile) -> dict[str, Any]:
     }
 
 
+def live_figures(books: Books, now_ns: int, verdict: Verdict) -> dict[str, Any]:
+    """Return the figures so far, with the keys of run.json that thresholds read. Clock errors are not among them."""
+    return {
+        "connections": books.connection_figures(verdict.ramp_s, None),
+        "fanout": books.fanout_figures(),
+        "events": [books.event_figures(event, now_ns, verdict.hold_from_ns) for event in books.events.values()],
+        "generator": books.generator_figures(clock_error_ms=0.0),
+        "phases": books.phases.figures(),
+    }
+
+
 def summarise(
     books: Books,
     verdict: Verdict,
@@ -107,6 +118,6 @@ def summarise(
             failed_reasons=verdict.failed,
             interrupted=verdict.interrupted,
             unreachable=verdict.unreachable,
-            extra=dict(facts),
+            extra={**facts, "phases": books.phases.figures()},
         )
     )

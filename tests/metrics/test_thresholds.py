@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from loadtest.errors import ExitCode, UsageError
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.phase_figures import PhaseFigures
+from loadtest.metrics.report import Second
 from loadtest.metrics.thresholds import METRICS, Outcome, evaluate, parse
 
 LATENCY = {"count": 9, "min": 1.0, "p50": 2.0, "p90": 3.0, "p99": 249.9, "p99.9": 300.0, "max": 400.0}
@@ -128,6 +131,21 @@ def test_during_reads_the_figures_of_the_phase() -> None:
     assert evaluate(parse("fanout.latency.p99 < 8ms during ramp"), run).verdict == "NO_DATA"
 
 
+def test_whatever_may_be_asked_by_phase_is_kept_by_phase() -> None:
+    phases = PhaseFigures()
+    phases.begin("hold", 0)
+    phases.add_second(0, Second(2, 1, 1, Histogram()))
+    kept = {"phases": phases.figures()}
+    for metric in METRICS:
+        parent = kept["phases"]["hold"]
+        for key in metric.path[:-1] if metric.by_phase else ():
+            parent = parent[key]
+        assert not metric.by_phase or metric.path[-1] in parent
+    assert evaluate(parse("delivery.loss < 60% during hold"), kept) == Outcome(
+        "delivery.loss < 60% during hold", 0.5, "PASS"
+    )
+
+
 def test_grammar_reads_phase_abort_and_event_names_with_dots() -> None:
     threshold = parse("  fanout.latency.p99<= 1m30s during hold abort ")
     assert (threshold.op, threshold.bound, threshold.phase, threshold.abort) == ("<=", 90_000.0, "hold", True)
@@ -168,6 +186,10 @@ def test_only_a_measured_failure_aborts() -> None:
         ("fanout.latency.p99 < 1s during lunch", 'unknown phase "lunch", one of ramp, warmup, hold, drain'),
         ("events.deploy.t_svc < 1s during hold", 'leave out "during hold"'),
         ("fanout.latency.p99 < 1s abort abort", "threshold"),
+        ("delivery.duplicated == 0 during hold", "delivery.duplicated is not kept by phase, only connections.fail"),
+        ("fanout.uncorrected.p99 < 1s during hold", "fanout.latency.*, fanout.completeness, delivery.loss"),
+        ("connections.peak >= 5k abort", "would end the run at once"),
+        ("delivery.lost != 0 abort", "a count begins at 0"),
     ],
 )
 def test_a_wrong_threshold_is_refused_with_the_remedy(expr: str, complaint: str) -> None:

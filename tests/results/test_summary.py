@@ -77,6 +77,34 @@ def test_lag_counts_against_the_smallest_gated_percentile_and_none_without_a_gat
     assert build_summary(late)["verdict"] == "pass"
 
 
+def a_worker(number: int, lag_ms: float, cpu_percent: float) -> dict[str, Any]:
+    return {
+        "worker": number,
+        "loop_lag_p99_ms": lag_ms,
+        "lateness_p99_ms": None,
+        "cpu_max_percent": cpu_percent,
+        "worst_ms": 3 * lag_ms,
+        "worst_at_s": 12.0,
+    }
+
+
+@pytest.mark.parametrize(("cpu", "cure"), [(99.0, "more workers"), (30.0, "something else takes its CPU")])
+def test_one_drowning_worker_is_named_although_all_of_them_together_look_well(
+    facts: RunFacts, cpu: float, cure: str
+) -> None:
+    workers = [a_worker(0, 1.0, 20.0), a_worker(1, 120.0, cpu), a_worker(2, 2.0, 20.0)]
+    facts.generator = {**facts.generator, "loop_lag_p99_ms": 2.0, "workers": workers}
+    run = build_summary(facts)
+    assert run["verdict"] == "invalid"
+    assert "loop lag p99 of 120 ms exceeds 10 % of fanout.latency.p99 (30 ms)" in run["reasons"][0]
+    assert f"Worker 1 had it worst, 360 ms at 12 s with {cpu:.0f} % CPU at most" in run["reasons"][0]
+    assert cure in run["reasons"][0]
+    facts.thresholds = []
+    assert "120 ms exceeds 100 ms" in build_summary(facts)["reasons"][0]
+    workers[1]["loop_lag_p99_ms"] = 99.0
+    assert build_summary(facts)["verdict"] == "pass"
+
+
 def test_interrupted_beats_invalid_beats_fail(facts: RunFacts) -> None:
     facts.thresholds = [parse("fanout.latency.p99 < 5ms")]
     facts.invalid_reasons = ["The clock jumped."]

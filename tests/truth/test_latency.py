@@ -8,7 +8,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.truth.scenario import Outcome, Scenario, disagreements, run
+from tests.truth.scenario import Outcome, Scenario, agreeing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 
@@ -17,8 +17,7 @@ STALL_S = 2.0
 
 def test_delays_from_one_millisecond_to_five_seconds(tmp_path) -> None:
     script = {"delay": ["loguniform", 1, 5000]}
-    outcome = run(Scenario(script, rate_per_s=60, arrival="poisson", duration_s=5, deadline_s=6), tmp_path)
-    assert disagreements(outcome) == []
+    outcome = agreeing(Scenario(script, rate_per_s=60, arrival="poisson", duration_s=5, deadline_s=6), tmp_path)
     assert outcome.fanout["latency_ms"]["p50"] > 50
     assert outcome.fanout["latency_ms"]["p99.9"] > 4_500
     assert outcome.fanout["delivered"] > 7_000
@@ -27,14 +26,14 @@ def test_delays_from_one_millisecond_to_five_seconds(tmp_path) -> None:
 def test_bursts_to_everybody_at_once_with_one_constant_delay(tmp_path) -> None:
     script = {"delay": ["constant", 1], "burst_s": 0.5}
     queue_ms = 20 * 30 * 0.02  # 20 publishes of half a second to 30 members each, read in 20 us each
-    outcome = run(Scenario(script, duration_s=4, deadline_s=2, queue_ms=queue_ms), tmp_path)
-    assert disagreements(outcome) == []
+    outcome = agreeing(Scenario(script, duration_s=4, deadline_s=2, queue_ms=queue_ms), tmp_path)
     assert 100 < outcome.fanout["latency_ms"]["p50"] < 400
 
 
 def test_a_stall_of_two_seconds_shows_for_every_publish_scheduled_in_it(tmp_path) -> None:
-    outcome = run(Scenario({"stall_at_s": 3, "stall_s": STALL_S}, rate_per_s=50, duration_s=8, deadline_s=4), tmp_path)
-    assert disagreements(outcome) == []
+    outcome = agreeing(
+        Scenario({"stall_at_s": 3, "stall_s": STALL_S}, rate_per_s=50, duration_s=8, deadline_s=4), tmp_path
+    )
     latency = outcome.fanout["latency_ms"]
     assert latency["max"] >= latency["p99.9"] > 1000 * STALL_S * 0.95
     ((begin, end),) = outcome.account.facts["stalls"]

@@ -1,0 +1,62 @@
+"""How hard each worker had it: its loop lag, publish lateness and CPU, and when it was worst.
+
+Law: a percentile over all workers hides the one that is drowning among fifty-nine that are not; so the generator is
+judged by its worst worker (METRICS.md, "The generator is part of the path").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.clock import NS_PER_MS, NS_PER_S
+from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.report import WorkerReport
+
+
+@dataclass(slots=True)
+class _Worker:
+    lag: Histogram = field(default_factory=Histogram)
+    lateness: Histogram = field(default_factory=Histogram)
+    cpu_percent: float = 0.0
+    worst_ns: int = -1
+    worst_at_ns: int = 0
+
+
+class Strain:
+    """Gather the generator's account of every worker."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, _Worker] = {}
+
+    def add(self, report: WorkerReport) -> None:
+        """Enter a report."""
+        worker = self._workers.setdefault(report.worker, _Worker())
+        worker.lag.add(report.lag)
+        worker.lateness.add(report.lateness)
+        worker.cpu_percent = max(worker.cpu_percent, report.cpu_percent)
+        delay_ns = max(report.lag.percentile_ns(99) or 0, report.lateness.percentile_ns(99) or 0)
+        if delay_ns > worker.worst_ns:
+            worker.worst_ns, worker.worst_at_ns = delay_ns, report.t_ns
+
+    def figures(self, zero_ns: int) -> list[dict[str, Any]]:
+        """Return "workers" of "generator" in run.json, by number.
+
+        Keys: worker, loop_lag_p99_ms and lateness_p99_ms over the run, cpu_max_percent of one interval, worst_ms (the
+        larger of both p99 in the worst interval) and worst_at_s (its end, since the start of the run).
+        """
+        return [
+            {
+                "worker": number,
+                "loop_lag_p99_ms": _ms(worker.lag.percentile_ns(99)),
+                "lateness_p99_ms": _ms(worker.lateness.percentile_ns(99)),
+                "cpu_max_percent": worker.cpu_percent,
+                "worst_ms": worker.worst_ns / NS_PER_MS,
+                "worst_at_s": round((worker.worst_at_ns - zero_ns) / NS_PER_S, 3),
+            }
+            for number, worker in sorted(self._workers.items())
+        ]
+
+
+def _ms(value_ns: int | None) -> float | None:
+    return None if value_ns is None else value_ns / NS_PER_MS
