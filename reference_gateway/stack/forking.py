@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from reference_gateway.stack.process import Process, SpawnedProcess, spawn
+from reference_gateway.stack.process import Process, SpawnedProcess, log_tail, spawn
+
+_LAST_WORDS_S: Final = 1.0  # from the end of its socket to the end of the nursery
 
 log = logging.getLogger(__name__)
 
@@ -151,21 +152,17 @@ class Nursery:
 
     async def _over(self, process: SpawnedProcess) -> None:
         """Tell everyone that the nursery is gone."""
-        status = await process.end(0.0)
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                status = await process.wait()
+        except TimeoutError:
+            status = await process.end(0.0)
         if self._writer is not None:
             self._writer.close()
         self._writer = None
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(OSError(f"the nursery ended with status {status}: {self._tail()}"))
+                waiting.set_exception(OSError(f"the nursery ended with status {status}\n{log_tail(self._log_file, 8)}"))
         for forked in self._living.values():
             forked.ended(-signal.SIGKILL)
         self._living.clear()
-
-    def _tail(self) -> str:
-        try:
-            with self._log_file.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 1000))
-                return file.read().decode("utf-8", "replace").strip()
-        except OSError:
-            return ""

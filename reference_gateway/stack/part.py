@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_gateway.health import Health
-from reference_gateway.stack.process import Process
+from reference_gateway.stack.process import Process, log_tail
 
 Probe = Callable[[str, int, float], Awaitable[Health]]
 
@@ -75,8 +75,4 @@ class Part:
 
     def log_tail(self, lines: int = 8) -> str:
         """Return the last lines of the part's log, for an error message."""
-        try:
-            text = self.log_file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return log_tail(self.log_file, lines)

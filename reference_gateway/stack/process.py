@@ -155,3 +155,12 @@ def open_log(log_file: Path) -> int:
         OSError: it cannot be opened.
     """
     return os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def log_tail(log_file: Path, lines: int) -> str:
+    """Return the last lines of a log, empty when it cannot be read."""
+    try:
+        text = log_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])

@@ -83,6 +83,7 @@ def test_ready_file_describes_a_healthy_stack(version, tmp_path):
         assert (ready["schema"], ready["version"], ready["nodes"]) == ("reference_gateway.ready/1", version, 2)
         assert ready["pid"] == stack.process.pid
         gateways = [part for part in ready["parts"] if part["kind"] == "gateway"]
+        assert all(part["pid"] for part in ready["parts"] if part["kind"] != "storage")
         assert [part["url"] for part in gateways] == ready["gateway_urls"]
         given = [ask(f"{ready['bootstrap_url']}?client=c{n}")[1]["gateway"] for n in range(4)]
         assert {gateway["url"] for gateway in given} == set(ready["gateway_urls"])
@@ -161,6 +162,33 @@ def test_crashed_part_is_started_again(name, tmp_path):
 
         stack.wait_for(is_back)
         assert f"{name} ended with status -9" in (tmp_path / "up.log").read_text()
+
+
+def test_killed_node_comes_back_on_its_port_and_the_others_are_left_alone(tmp_path):
+    with running_stack(tmp_path, "bifrost-1", 4) as stack:
+        before = stack.pids()
+        os.kill(before["gateway-3"], signal.SIGKILL)
+        stack.wait_for(lambda status: state_of(status, "gateway-3") == ("healthy", 1))
+        after = stack.pids()
+        assert {name for name in before if before[name] != after[name]} == {"gateway-3"}
+        for url in stack.ready["gateway_urls"]:
+            assert ask(f"http://{url.split('/')[2]}/healthz")[0] == 200
+
+
+def test_killed_nursery_takes_the_nodes_along_and_all_come_back(tmp_path):
+    with running_stack(tmp_path, "bifrost-1", 3) as stack:
+        nursery = next(part["pid"] for part in stack.ready["parts"] if part["name"] == "nursery")
+        before = stack.pids()
+        os.kill(nursery, signal.SIGKILL)
+        nodes = [name for name in before if name.startswith("gateway-")]
+        stack.wait_for(lambda status: all(state_of(status, name) == ("healthy", 1) for name in nodes))
+        after = stack.pids()
+        assert {name for name in before if before[name] != after[name]} == set(nodes)
+
+
+def state_of(status, name):
+    part = next(part for part in status["parts"] if part["name"] == name)
+    return part["state"], part["restarts"]
 
 
 def test_api_reload_drops_no_socket_and_a_broken_rule_file_keeps_the_old_rules(tmp_path):
