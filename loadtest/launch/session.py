@@ -45,7 +45,7 @@ from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
 from loadtest.users.conductor import WORKERS_TIMEOUT_S, Conductor, Surroundings
-from loadtest.users.dispatcher import PinnedDispatcher
+from loadtest.users.dispatcher import Dealer
 from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.recorder import Observer, Recorder
@@ -193,7 +193,7 @@ class _Session:
         bind = self._options.bind
         host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)
         environment = Environment(user_classes=[Population, Publisher], events=locust.events)
-        environment.dispatcher_class = cast(Any, self._dispatcher)
+        environment.dispatcher_class = cast(Any, Dealer(self._role_of, lambda: True))
         environment.create_master_runner(host, self._port)
         self._environment = environment
 
@@ -229,9 +229,8 @@ class _Session:
         logger.info("master on port %d, %s", self._port, staff)
         return control
 
-    def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type]) -> PinnedDispatcher:
-        assert self._recorder is not None
-        return PinnedDispatcher(worker_nodes, user_classes, self._recorder.bridge.role_of)
+    def _role_of(self, node: str) -> str:
+        return "" if self._recorder is None else self._recorder.bridge.role_of(node)
 
     @staticmethod
     def _log_to(path: Path) -> None:
