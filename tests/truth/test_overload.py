@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,12 @@ def robbing(runs: Path, name: str) -> Iterator[None]:
                 if '"hold"' in told.read_text():
                     started = (told.parent / "logs" / "nursery.out").read_text().splitlines()
                     pid = next((event["pid"] for event in map(json.loads, started) if event.get("name") == name), 0)
-        while pid and not over.is_set():
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(STOPPED_S)
-            os.kill(pid, signal.SIGCONT)
-            over.wait(RUNNING_S)
+        with suppress(ProcessLookupError):  # the run is over
+            while pid and not over.is_set():
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(STOPPED_S)
+                os.kill(pid, signal.SIGCONT)
+                over.wait(RUNNING_S)
 
     thread = threading.Thread(target=rob)
     thread.start()
