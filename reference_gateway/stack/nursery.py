@@ -10,7 +10,7 @@ Laws: no thread and no event loop exists at a fork. A node dies with the nursery
 not collected a process yet knows that its pid is still its own. The nursery decides nothing: whether a node is started
 again is the supervisor's affair.
 
-A node executed by itself has 38 MB of private memory and takes 0.4 s of CPU to start; forked see `README.md`.
+A node executed by itself has 30 MB of private memory and takes 0.43 s of CPU to start; a forked one 9 MB and 0.02 s.
 Run as `python -m reference_gateway.stack.nursery FD MODULE...`; it is no interface for people.
 """
 
