@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -77,7 +78,7 @@ def table(figures: Sequence[Figure]) -> Table:
     return shown
 
 
-def document(figures: Sequence[Figure], skipped: dict[str, str], *, quick: bool) -> dict[str, object]:
+def document(figures: Sequence[Figure], skipped: dict[str, str], *, quick: bool) -> dict[str, Any]:
     """Return the figures for machines."""
     return {
         "schema": SCHEMA,

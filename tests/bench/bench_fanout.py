@@ -18,11 +18,15 @@ def run(scale: Scale) -> list[Figure]:
     with Server() as server:
         clients = [c_client(server, 0), herd(server, 1), herd(server, 2, "herd without books", books=False)]
         clients += [herd(server, 3 + number, f"herd of {tree}", tree=tree) for number, tree in enumerate(scale.trees)]
+        each = min(scale.fanout_connections, scale.per_process // len(clients))
         with Crowd(clients):
             for client in clients:
-                client.connect(scale.fanout_connections)
-                _us_per_message(server, client, scale)  # to warm up
-            rounds = [[_us_per_message(server, client, scale) for client in clients] for _ in range(scale.rounds)]
+                client.connect(each)
+                _us_per_message(server, client, each, scale.broadcasts)  # to warm up
+            rounds = [
+                [_us_per_message(server, client, each, scale.broadcasts) for client in clients]
+                for _ in range(scale.rounds)
+            ]
     c, ours, bare, *others = zip(*rounds, strict=True)
     detail = f"C {_mean(c):.2f} us, herd {_mean(ours):.2f} us per message"
     figures = [
@@ -35,10 +39,10 @@ def run(scale: Scale) -> list[Figure]:
     return figures
 
 
-def _us_per_message(server: Server, client: Client, scale: Scale) -> float:
+def _us_per_message(server: Server, client: Client, connections: int, broadcasts: int) -> float:
     client.quiet()
     before = client.cpu_ns()
-    messages = broadcast([(server, client)], scale.broadcasts, scale.fanout_connections * 13e-6)
+    messages = broadcast([(server, client)], broadcasts, connections * 13e-6)
     return (client.cpu_ns() - before) / messages / 1e3
 
 

@@ -13,11 +13,9 @@ def cpu_ns(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
-def user_share(pid: int) -> float:
-    """Return the share of a process's CPU time spent outside the kernel, from /proc/<pid>/stat (10 ms ticks)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = int(fields[11]), int(fields[12])
-    return user / max(1, user + system)
+def waited_ns(pid: int) -> int:
+    """Return how long a process was ready to run but had no core: what others on this machine cost it."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
 
 
 def private_bytes(pid: int) -> int:

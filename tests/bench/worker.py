@@ -140,7 +140,10 @@ class Worker:
         population = self.herd.slots.population
         if self._wanted and not population[1] and not self.herd.slots.in_flight:
             self._wanted = 0
-            answer(f"connected {population[-1]} {self.herd.account.failures.total()}")
+            failures = self.herd.account.failures
+            if failures:
+                raise RuntimeError(f"connections failed: {dict(failures)}")
+            answer(f"connected {population[-1]} 0")
         if self._quiet_ns:
             self._heard_ns = self._heard_ns or now
             if now - self._heard_ns > self._quiet_ns and not self._announcements:
