@@ -278,6 +278,7 @@ def _add_options(parser: Any, **_: Any) -> None:
 
 def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
     runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
+    gevent.get_hub().loop.update_now()  # it stood still during the imports, and Locust's -t would be shorter by them
     options = environment.parsed_options
     if isinstance(runner, WorkerRunner | LocalRunner):
         make_bridge(environment)
