@@ -96,7 +96,7 @@ class Timekeeper:
         self._estimate.add(Exchange(asked_ns, heard_ns, answered_ns, received_ns))
         if not self.known:
             self.known = self._estimate.exchanges >= AT_FIRST
-            self._next_ns = 0
+            self._next_ns = received_ns + EVERY_NS if self.known else 0
             self.tend()
 
     @property

@@ -67,7 +67,7 @@ def run_worker(
         logger.error("%s did not answer within %d s", master, JOIN_TIMEOUT_S)
         return int(ExitCode.UNREACHABLE)
     bridge = make_bridge(environment, role, remote=remote)
-    logger.info("worker of role %s for %s %s", role, profile_path, run_id)
+    logger.info("worker of role %s for %s %s", role, master, f"{run_id} {profile_path}".strip())
     bridge.hello()
     patience = gevent.spawn_later(JOIN_TIMEOUT_S, _give_up_if_unanswered, bridge, master)
     gevent.signal_handler(signal.SIGTERM, _leave, runner)
