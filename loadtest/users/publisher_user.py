@@ -64,6 +64,7 @@ class PublisherUser(User):
         """Connect, and publish whenever the master says so."""
         self._bridge = bridge_of(self.environment)
         self._clock = self._bridge.clock
+        self._born_ns = self._clock()  # what was due before is nobody's: it is not late
         try:
             self._plan = profile_of(self.environment, type(self))
             self._prepare()
@@ -94,7 +95,7 @@ class PublisherUser(User):
             if start_ns is None or not self._plan.publish_rate_per_s:
                 gevent.sleep(POLL_S)
                 continue
-            for number, (sched_ns, channel) in enumerate(self._schedule(start_ns)):
+            for number, (sched_ns, channel) in enumerate(self._schedule(max(start_ns, self._born_ns))):
                 wait_ns = sched_ns - self._clock()
                 if wait_ns > 0:
                     gevent.sleep(wait_ns / NS_PER_S)

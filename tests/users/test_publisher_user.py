@@ -57,11 +57,13 @@ def speaker(environment, request):
     bridge.stop()
 
 
-def run(speaker: PublisherUser, monkeypatch, *, until_s: float, **way: object) -> Way:
+def run(speaker: PublisherUser, monkeypatch, *, until_s: float, born_s: float = 0.0, **way: object) -> Way:
     """Run the schedule from second 1 until the clock says `until_s`."""
     clock = FakeClock()
+    speaker._born_ns = clock() + round(born_s * NS_PER_S)
+    clock.advance(born_s)
     speaker._clock, speaker._way = clock, Way(clock, **way)
-    speaker._bridge.publish_from_ns = clock()
+    speaker._bridge.publish_from_ns = NS_PER_S
 
     def sleep(seconds: float) -> None:
         clock.advance(seconds)
@@ -90,6 +92,12 @@ def test_a_slow_system_does_not_slow_the_schedule(speaker, monkeypatch) -> None:
     assert [message.late_ns for message in published[:4]] == [50 * NS_PER_MS * n for n in range(4)]
     marker = speaker._way.published[3][0]
     assert marker == f"lt1.0123abcd.1.{published[3].epoch}.1.1300000000.150000000"
+
+
+def test_a_publisher_that_is_spawned_late_owes_nothing_for_the_time_before(speaker, monkeypatch) -> None:
+    published = [message for _, message in run(speaker, monkeypatch, until_s=2, born_s=0.5).published]
+    assert [message.late_ns for message in published] == [0] * 5
+    assert published[0].sched_ns == NS_PER_S * 3 // 2
 
 
 def test_without_a_connection_nothing_is_sent_late_or_numbered(speaker, monkeypatch) -> None:
