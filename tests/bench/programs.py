@@ -64,7 +64,11 @@ class Program:
 
     def __init__(self, command: Sequence[str], env: dict[str, str] | None = None) -> None:
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        self.greeting = self.hear("ready")
+        try:
+            self.greeting = self.hear("ready")
+        except BaseException:
+            self.__exit__()
+            raise
 
     @property
     def pid(self) -> int:
@@ -139,7 +143,6 @@ class Client(Program):
         self.name = name
         self.channel = number
         self.epoch = 0
-        super().__init__(command, env)
         super().__init__(command, env)
 
     def connect(self, count: int, per_s: int = 6_000) -> None:
