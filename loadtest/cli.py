@@ -278,7 +278,7 @@ def _say_who_is_expected(bind: Address, workers: int, publishers: int) -> None:
             f"warning: {bind} takes workers without a password, and sends them the profile with its secrets:"
             " only in a network you trust"
         )
-    host = Address("THIS-HOST", bind.port) if bind.everywhere else bind
+    host = f"THIS-HOST:{bind.port}" if bind.everywhere else str(bind)
     for count, role in ((workers, "herd"), (publishers, "publisher")):
         if count:
             _say(f"waiting for {count} {role} processes: loadtest worker --master {host} --role {role}")

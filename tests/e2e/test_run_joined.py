@@ -1,0 +1,127 @@
+"""Workers that join a run by hand: mixed with the run's own, too late, gone in the middle, never there."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtest.results.schema import validate
+
+pytestmark = pytest.mark.e2e
+
+PROFILE = """
+name = "joined"
+duration = "{duration}"
+thresholds = ["delivery.throughout.loss == 0"]
+
+[target]
+dialect = "websocket"
+url = "{url}/feed"
+
+[population]
+connections = 120
+herd_size = 10
+
+[[population.channels]]
+name = "topic-{{n}}"
+count = 3
+
+[subscribe]
+message = {{ op = "join", topic = "{{channel}}" }}
+ack_path = "op"
+ack_equals = "joined"
+
+[publish]
+message = {{ op = "say", topic = "{{channel}}", body = {{ text = "{{marker}}" }} }}
+marker = "body.text"
+rate = "20/s"
+deadline = "1s"
+
+[ramp]
+rate = "200/s"
+
+[phases]
+warmup = "500ms"
+"""
+
+Join = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def join(no_leftovers: None, port: int, tmp_path: Path) -> Iterator[Join]:
+    """Return `start(*arguments)`: starts `loadtest worker`."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "loadtest.cli", "worker", "--master", f"127.0.0.1:{port}", *arguments]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
+
+
+def test_one_that_leaves_is_lost_and_one_that_is_late_is_refused(loadtest_run, websocket_target, join, port) -> None:
+    profile = PROFILE.format(url=websocket_target.url, duration="8s")
+    expected = ["--workers", "1", "--expect-workers", "2", "--expect-publishers", "1"]
+    run = loadtest_run(profile, *expected, "--bind", f"127.0.0.1:{port}")
+    stays, leaves = join("--processes", "1"), join("--processes", "1")
+    publisher = join("--role", "publisher")
+    run.until_said("mark=hold")
+    assert list(run.workers()) == ["herd-1"]
+    assert websocket_target.count()["topics"] == {f"topic-{number}": 40 for number in range(3)}
+    late = join("--processes", "1")
+    said, _ = late.communicate(timeout=20)
+    assert late.returncode == 2, said
+    assert "the run has begun without it" in said
+    leaves.send_signal(signal.SIGTERM)
+    leaves.communicate(timeout=20)
+    assert leaves.returncode == 130
+    run.until(lambda: "was lost" in run.said, 5)  # it said goodbye: nobody waits for 30 heartbeats
+    assert run.wait(40) == 3, run.said
+    result = run.result
+    assert validate(result) == []
+    assert result["verdict"] == "invalid"
+    assert result["generator"]["workers_lost"] == 1
+    assert result["connections"]["at_end"] == 80, "the others keep theirs, and nobody gets the lost ones"
+    assert [process.wait(20) for process in (stays, publisher)] == [0, 0]
+    assert "warning" not in run.said, "loopback is nobody's business"
+
+
+def test_workers_that_never_come_are_said(loadtest_run, websocket_target, join, port) -> None:
+    profile = PROFILE.format(url=websocket_target.url, duration="2s")
+    wanted = ["--workers", "0", "--expect-workers", "2", "--expect-publishers", "1", "--expect-timeout", "4s"]
+    run = loadtest_run(profile, *wanted, "--bind", f"127.0.0.1:{port}")
+    only = join("--processes", "1")
+    assert run.wait(40) == 3, run.said
+    assert "1 of 2 workers and 1 of 1 publishers did not come within 4 s" in run.said
+    assert only.wait(20) == 0, "the run is over"
+
+
+def test_nobody_to_hold_the_connections_is_refused(loadtest_run) -> None:
+    run = loadtest_run("smoke", "--workers", "0")
+    assert run.wait(20) == 2
+    assert "--expect-workers" in run.said
+
+
+def test_a_reference_stack_cannot_be_reached_from_elsewhere(loadtest_run, port) -> None:
+    run = loadtest_run("smoke", "--expect-workers", "1", "--bind", f"0.0.0.0:{port}")
+    assert run.wait(20) == 2
+    assert "reference-gateway up --host" in run.said
