@@ -94,7 +94,7 @@ def judge(ends: Sequence[Exit], say: Callable[[str], None]) -> ExitCode:
     for end in bad:
         reasons.setdefault(_reason(end), []).append(end.name)
     for reason, names in reasons.items():
-        say(f"{', '.join(names)}: {reason}")
+        say(f"{', '.join(sorted(names))}: {reason}")
     statuses = {end.status for end in bad}
     for code in (ExitCode.USAGE, ExitCode.UNREACHABLE):
         if code in statuses:
