@@ -29,7 +29,7 @@ TARGET = Path(__file__).parent / "target.py"
 NICE = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
 """Both sides go before whatever else runs here: the bars are for processes that get a core when they want one."""
 
-ATTEMPTS = 3
+ATTEMPTS = 2
 BUSY = 0.4
 """Less idle time than this, and somebody else keeps the machine busy: a run here needs half a core of two."""
 TIMES = ("latency p", "latency max", "uncorrected", "ttk")
@@ -234,7 +234,7 @@ def agreeing(scenario: Scenario, folder: Path) -> Outcome:
     """Run a scenario until both accounts agree; what they disagree on, if it is not the machine, fails the test.
 
     Counts must agree each time. Times are judged only when a receiver could have had a core when it wanted one: on a
-    machine that others keep busy a disagreement is tried again, twice, and then the test is skipped.
+    machine that others keep busy a disagreement is tried once more, and then the test is skipped.
     """
     for attempt in range(ATTEMPTS):
         outcome = run(scenario, folder / str(attempt))
