@@ -36,7 +36,7 @@ from loadtest.launch.crew import Crew
 from loadtest.launch.machine import raise_open_files, read_machine
 from loadtest.launch.probe import probe_all
 from loadtest.launch.stack import ReferenceStack
-from loadtest.launch.staffing import Staff, check, refuse, staff_for
+from loadtest.launch.staffing import Staff, check, files_of_fullest, refuse, staff_for
 from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
@@ -149,6 +149,7 @@ class _Session:
                 stack_death=self._stack_death,
                 control=control,
                 memory_before=memory_before,
+                files=0 if self._options.force else files_of_fullest(self._profile, staff),
                 patience_s=self._options.expect_timeout_s if staff.expects else WORKERS_TIMEOUT_S,
             )
             conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)

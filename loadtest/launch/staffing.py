@@ -89,6 +89,14 @@ def demand_of(profile: Profile, staff: Staff) -> preflight.Demand:
     )
 
 
+def files_of_fullest(profile: Profile, staff: Staff) -> int:
+    """Return how many files the fullest worker has to be able to open, here or elsewhere."""
+    population = profile.population
+    herd_size = min(population.herd_size, population.connections)
+    largest = preflight.connections_of_largest(population.connections, staff.all_workers, herd_size)
+    return ceil(largest / (1 - preflight.SPARE_SHARE))
+
+
 def check(profile: Profile, staff: Staff, machine: Machine, bind: Address | None) -> list[str]:
     """Return everything that stands in the way of the run, as sentences; [] when nothing does.
 

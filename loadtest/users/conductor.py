@@ -17,7 +17,7 @@ import psutil
 from locust.runners import MasterRunner
 
 from loadtest.clock import NS_PER_S, now_ns
-from loadtest.errors import LoadtestError, ResultsError, RunInvalidError
+from loadtest.errors import LoadtestError, ResultsError, RunInvalidError, UsageError
 from loadtest.faults.fault import Control, Fault
 from loadtest.faults.schedule import Schedule, Slot
 from loadtest.pacing.phases import Phase, Timeline
@@ -37,6 +37,7 @@ class Surroundings:
     deaths: returns (pid, sentence) of workers that ended since the last call. stack_death: says why the stack under
     test is gone, or None. control: of a stack that was started for this run. memory_before: bytes available on the
     machine before anything was started; 0 = unknown. patience_s: how long to wait for the workers.
+    files: how many each herd worker has to be able to open; 0 = whatever they can.
     """
 
     workers: int
@@ -46,6 +47,7 @@ class Surroundings:
     control: Control | None = None
     memory_before: int = 0
     patience_s: float = WORKERS_TIMEOUT_S
+    files: int = 0
 
 
 class Conductor:
@@ -134,12 +136,28 @@ class Conductor:
             gevent.sleep(0.02)
         if self._record.over is not None:
             return
+        self._check_files()
         bridge.send_plan(self._profile, self._profile.population.connections)
         users = self._profile.herds + around.publishers
         Publisher.fixed_count = around.publishers
         self._runner.start(users, spawn_rate=max(100, users))
         self._record.begin()
         self._record.mark(0.0, str(Phase.RAMP), "phase")
+
+    def _check_files(self) -> None:
+        """Refuse workers of other machines that may not open as many files as their share takes.
+
+        Raises:
+            UsageError: naming them, with the remedy.
+        """
+        need = self._around.files
+        workers = [info for info in self._record.bridge.workers.values() if info.remote and info.role != "publisher"]
+        short = sorted({f"{info.host} ({info.files:,})" for info in workers if 0 < info.files < need})
+        if short:
+            raise UsageError(
+                f"open files per process: {need:,} needed, fewer there on {', '.join(short)}; more workers"
+                f" (loadtest worker --processes N), or ulimit -n {need} before loadtest worker"
+            )
 
     def _missing(self) -> str:
         """Say who is still waited for; "" when everybody is there."""

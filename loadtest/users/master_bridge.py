@@ -41,6 +41,7 @@ class WorkerInfo:
     """A worker that introduced itself. `number` counts from 0 over all; `of_role` within its role.
 
     pid: 0 for a remote worker: a pid means something on its own machine only.
+    files: how many it may open; 0: it did not say.
     clock_error_ns: the largest error of its copy of the master's clock so far.
     planned: it has its place in this run; under plain Locust a worker may come later and wait for the next.
     """
@@ -53,6 +54,7 @@ class WorkerInfo:
     of_role: int = 0
     lost: str = ""
     remote: bool = False
+    files: int = 0
     clock_error_ns: int = 0
     planned: bool = False
 
@@ -102,7 +104,16 @@ class MasterBridge:
             given = data.get("pid")
             pid = given if isinstance(given, int) and not remote else 0
             host = str(data.get("host", ""))[:255]
-            self.workers[msg.node_id] = WorkerInfo(msg.node_id, role, pid, host, len(self.workers), remote=remote)
+            files = data.get("files")
+            self.workers[msg.node_id] = WorkerInfo(
+                msg.node_id,
+                role,
+                pid,
+                host,
+                len(self.workers),
+                remote=remote,
+                files=files if isinstance(files, int) else 0,
+            )
 
     def _refuse(self, node: str, reason: str) -> None:
         """Tell a worker that it takes no part; it may ask again, but the log has it once."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import resource
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -161,9 +162,7 @@ class WorkerBridge:
         herd = self._herds.get(key)
         if herd is None:
             plan = Plan(profile, self.run, self.worker, self.clock)
-            herd = make_herd(
-                plan, new_poller(), listening=listening, hooks=hooks, connections=connections, kind=kind
-            )
+            herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections, kind=kind)
             self.engine.add(herd)
             self._herds[key] = herd
         return herd
@@ -209,7 +208,8 @@ class WorkerBridge:
             self.time.tend()
             return
         who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
-        self._runner.send_message(messages.HELLO, who | {"remote": self.remote})
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._runner.send_message(messages.HELLO, who | {"remote": self.remote, "files": files})
 
     def give_up(self, error: LoadtestError) -> None:
         """End this worker, for a reason that is its exit code too."""

@@ -62,11 +62,13 @@ def port() -> int:
 
 @pytest.fixture
 def join(no_leftovers: None, port: int, tmp_path: Path) -> Iterator[Join]:
-    """Return `start(*arguments)`: starts `loadtest worker`."""
+    """Return `start(*arguments, files=None)`: starts `loadtest worker`, under a limit of open files."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, files: int | None = None) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "loadtest.cli", "worker", "--master", f"127.0.0.1:{port}", *arguments]
+        if files is not None:
+            argv = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *argv]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
         started.append(process)
         return process
@@ -113,6 +115,15 @@ def test_workers_that_never_come_are_said(loadtest_run, websocket_target, join, 
     assert run.wait(40) == 3, run.said
     assert "1 of 2 workers and 1 of 1 publishers did not come within 4 s" in run.said
     assert only.wait(20) == 0, "the run is over"
+
+
+def test_workers_short_of_files_are_refused_with_their_host(loadtest_run, websocket_target, join, port) -> None:
+    profile = PROFILE.format(url=websocket_target.url, duration="2s")
+    run = loadtest_run(profile, "--workers", "0", "--expect-workers", "1", "--bind", f"127.0.0.1:{port}")
+    worker = join("--processes", "1", files=100)
+    assert run.wait(40) == 2, run.said
+    assert f"134 needed, fewer there on {socket.gethostname()} (100); more workers" in run.said
+    worker.wait(20)
 
 
 def test_nobody_to_hold_the_connections_is_refused(loadtest_run) -> None:

@@ -10,7 +10,7 @@ import pytest
 from loadtest.errors import UsageError
 from loadtest.launch.address import Address
 from loadtest.launch.machine import Machine
-from loadtest.launch.staffing import Staff, check, demand_of, refuse, staff_for
+from loadtest.launch.staffing import Staff, check, demand_of, files_of_fullest, refuse, staff_for
 from loadtest.profile.loader import parse_profile
 from loadtest.profile.model import Profile
 
@@ -69,6 +69,10 @@ def test_this_machine_is_asked_for_its_share_only() -> None:
     assert demand_of(profile(), Staff(2, 1)).served == 0
     here = demand_of(profile(target='url = "ws://127.0.0.1:8001"'), Staff(1, 1, 1))
     assert (here.connections, here.served, here.sources) == (2_500, 5_000, 1)
+
+
+def test_the_fullest_worker_has_a_herd_more_than_the_others() -> None:
+    assert files_of_fullest(profile(), Staff(1, 1, 2)) == 1_945  # 7 of 20 herds
 
 
 def test_workers_elsewhere_cannot_reach_our_loopback() -> None:
