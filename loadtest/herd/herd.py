@@ -25,7 +25,7 @@ from loadtest.herd.account import Account
 from loadtest.herd.addresses import SourcePool
 from loadtest.herd.clients import Clients, Hooks, Settings
 from loadtest.herd.listener import Listener
-from loadtest.herd.opening import Opening
+from loadtest.herd.opening import Opening, Step
 from loadtest.herd.outage import Outages
 from loadtest.herd.poller import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
 from loadtest.herd.slots import Slots
@@ -223,9 +223,7 @@ class Herd:
         self.slots.begun[slot] = now
         self.slots.set(slot, CONNECTING)
         self._timers.arm(slot, now + self._settings.connect_ns)
-        reason = self._opening.begin(slot, self.slots.index[slot], self._sources.take())
-        if reason is not None:
-            self.lose(slot, reason)
+        self._follow_step(slot, self._opening.begin(slot, self.slots.index[slot], self._sources.take()))
 
     def _attend(self, slot: int, mask: int) -> None:
         """Look after a slot that is not quick: opening, TLS, or a reader with an unfinished message."""
@@ -234,12 +232,12 @@ class Herd:
         try:
             if self.slots.state[slot] == CONNECTING:
                 # What came with the edge that completed the connection will not be told again.
-                if self._open(slot) and mask & (EPOLLIN | _ENDED) and self.slots.state[slot] != CONNECTING:
-                    self._open(slot)
+                if self._open(slot, mask) and mask & (EPOLLIN | _ENDED) and self.slots.state[slot] != CONNECTING:
+                    self._open(slot, mask)
             elif self.slots.state[slot] < JOINING:
-                self._open(slot)
+                self._open(slot, mask)
             else:
-                data, end = self._wires.receive(slot)
+                data, end = self._wires.receive(slot, to_the_end=bool(mask & _ENDED))
                 if data:
                     self._listener.chunk(slot, data, self._clock())
                 if end is not None and self._wires.is_open(slot):
@@ -247,9 +245,12 @@ class Herd:
         except ProtocolError as error:
             self.lose(slot, error.reason)
 
-    def _open(self, slot: int) -> bool:
+    def _open(self, slot: int, mask: int) -> bool:
         """Advance a connection that is not in session yet; return False when it is lost."""
-        step = self._opening.advance(slot, self.slots.state[slot])
+        return self._follow_step(slot, self._opening.advance(slot, self.slots.state[slot], ended=bool(mask & _ENDED)))
+
+    def _follow_step(self, slot: int, step: Step) -> bool:
+        """Enter how far an opening has got; return False when it is lost."""
         if step.failed is not None:
             self.lose(slot, step.failed)
             return False

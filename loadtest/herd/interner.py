@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
-from loadtest.protocol.events import Event, Partial
+from loadtest.protocol.events import Event, Joined, Opened, Partial
 from loadtest.protocol.frames import CONTINUATION, split
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 4 << 20
 MAX_CHUNK_BYTES = 16_384
+
+
+_ONCE = frozenset((Opened, Joined))
+"""Events that begin a session and name it: no other connection will receive the same bytes."""
 
 
 class Parcel:
@@ -57,6 +61,8 @@ class Interner:
             parcel = self._read(chunk)
             if parcel is None:
                 return None
+            if parcel.events and type(parcel.events[0]) in _ONCE:
+                return parcel
         self._keep(chunk, parcel)
         return parcel
 

@@ -26,6 +26,9 @@ from loadtest.protocol.template import Template
 
 _KEYS = 32
 """Handshake keys drawn at the start and used in turn: each is a random nonce (RFC 6455 4.1), and answers repeat."""
+_MOST_WELCOMES = 1024
+_MOST_WELCOME_BYTES = 1024
+"""Good answers kept: so many, of so many bytes each. When full they are forgotten: one that holds the date is old."""
 
 
 class Step(NamedTuple):
@@ -45,6 +48,7 @@ class _Progress:
     index: int
     bootstrap: bool
     untried: tuple[Target, ...] = ()
+    request: bytes = b""
     key: bytes = b""
     received: bytes = b""
 
@@ -70,6 +74,7 @@ class Opening:
         self._chosen: dict[int, Target] = {}
         self._progress: dict[int, _Progress] = {}
         self._variables: dict[int, Mapping[str, object]] = {}
+        self._welcomes: dict[bytes, bytes] = {}
         self._keys = [new_key(os.urandom(16)) for _ in range(_KEYS)]
         self._turn = 0
         self._wires: Wires
@@ -82,8 +87,8 @@ class Opening:
         """Return the placeholders of the client that is opening on `slot`."""
         return self._variables[slot]
 
-    def begin(self, slot: int, index: int, source: str | None) -> str | None:
-        """Begin to connect; return why it failed at once, or None."""
+    def begin(self, slot: int, index: int, source: str | None) -> Step:
+        """Begin to connect; return how far that went at once."""
         self._variables[slot] = self._clients.variables(index)
         chosen = self._chosen.get(slot)
         bootstrap = self._bootstrap is not None and chosen is None
@@ -95,25 +100,41 @@ class Opening:
         self._progress[slot] = _Progress(target, source, index, bootstrap)
         return self._dial(slot, target)
 
-    def _dial(self, slot: int, target: Target) -> str | None:
+    def _dial(self, slot: int, target: Target) -> Step:
         """Connect to `target`: at the address that answered last, then at its others."""
+        progress = self._progress[slot]
+        try:
+            progress.request = self._request(slot, progress)
+        except ProtocolError as error:
+            return Step(CONNECTING, failed=error.reason)
         ends: tuple[Target, ...] = (target,)
         if target.others:
             best = self._answering.get(target.url, target)
             ends = (best, *(end for end in (target, *target.others) if end.address != best.address))
-        self._progress[slot].untried = ends
+        progress.untried = ends
         return self._dial_next(slot)
 
-    def _dial_next(self, slot: int) -> str | None:
+    def _dial_next(self, slot: int) -> Step:
+        """Connect to the next untried address; where the connection stands at once, the request is out already."""
         progress = self._progress[slot]
-        reason = None
+        reason: str | None = None
         while progress.untried:
             progress.target, *untried = progress.untried
             progress.untried = tuple(untried)
-            reason = self._wires.open(slot, progress.target, progress.source)
+            first = progress.request if progress.target.tls is None else b""
+            asked, reason = self._wires.open(slot, progress.target, progress.source, first)
+            if asked:
+                self._settle_on(progress)
+                return Step(BOOTSTRAP if progress.bootstrap else UPGRADING)
             if reason is None:
                 break
-        return reason
+        return Step(CONNECTING, failed=reason)
+
+    def _settle_on(self, progress: _Progress) -> None:
+        """Remember the address that answered, where a host has several."""
+        if progress.untried or progress.target.url in self._answering:
+            self._answering[progress.target.url] = progress.target
+            progress.untried = ()
 
     def forget(self, slot: int) -> None:
         """Drop what was remembered of an opening, finished or not."""
@@ -122,24 +143,16 @@ class Opening:
             self._answering[progress.target.url] = progress.untried[0]
         self._variables.pop(slot, None)
 
-    def advance(self, slot: int, state: int) -> Step:
-        """Do what can be done now for a slot whose descriptor is ready."""
+    def advance(self, slot: int, state: int, *, ended: bool = True) -> Step:
+        """Do what can be done now for a slot whose descriptor is ready.
+
+        Args:
+            ended: whether the poller told of a hang-up.
+        """
         progress = self._progress[slot]
         if state == CONNECTING:
-            reason = self._wires.error(slot)
-            if reason is not None:
-                if not progress.untried:
-                    return Step(state, failed=reason)
-                self._wires.close(slot)
-                return Step(state, failed=self._dial_next(slot))
-            if progress.target.url in self._answering or progress.untried:
-                self._answering[progress.target.url] = progress.target
-                progress.untried = ()
-            if progress.target.tls is not None:
-                reason = self._wires.begin_tls(slot, progress.target)
-                return Step(TLS, failed=reason)
-            return self._ask(slot, progress)
-        data, end = self._wires.receive(slot)
+            return self._connected(slot, progress)
+        data, end = self._wires.receive(slot, to_the_end=ended)
         if state == TLS:
             if end is not None:
                 return Step(state, failed=_during("tls", end))
@@ -152,33 +165,54 @@ class Opening:
         except RemoteProtocolError as error:
             return Step(state, failed=f"bootstrap_{error.reason}" if state == BOOTSTRAP else error.reason)
 
+    def _connected(self, slot: int, progress: _Progress) -> Step:
+        """The poller says that the connection stands, or has failed."""
+        reason = self._wires.error(slot)
+        if reason is not None:
+            if not progress.untried:
+                return Step(CONNECTING, failed=reason)
+            self._wires.close(slot)
+            return self._dial_next(slot)
+        self._settle_on(progress)
+        if progress.target.tls is not None:
+            return Step(TLS, failed=self._wires.begin_tls(slot, progress.target))
+        return self._ask(slot, progress)
+
     def _ask(self, slot: int, progress: _Progress) -> Step:
         """Send the HTTP request: the transport stands."""
-        variables = self._variables[slot]
         state = BOOTSTRAP if progress.bootstrap else UPGRADING
-        try:
-            if progress.bootstrap:
-                assert self._bootstrap_path is not None
-                path = str(self._bootstrap_path.render(variables))
-                request = get_request(progress.target.host_header, path, ())
-            else:
-                self._turn = (self._turn + 1) % _KEYS
-                progress.key = self._keys[self._turn]
-                request = self._clients.upgrade(progress.target, variables, progress.key)
-        except ProtocolError as error:
-            return Step(state, failed=error.reason)
-        return Step(state, failed=self._wires.send(slot, request))
+        return Step(state, failed=self._wires.send(slot, progress.request))
+
+    def _request(self, slot: int, progress: _Progress) -> bytes:
+        """Compose the HTTP request, once for all addresses of its target."""
+        variables = self._variables[slot]
+        if progress.bootstrap:
+            assert self._bootstrap_path is not None
+            path = str(self._bootstrap_path.render(variables))
+            return get_request(progress.target.host_header, path, ())
+        self._turn = (self._turn + 1) % _KEYS
+        progress.key = self._keys[self._turn]
+        return self._clients.upgrade(progress.target, variables, progress.key)
 
     def _read_upgrade(self, slot: int, progress: _Progress, end: str | None) -> Step:
-        parsed = parse_response(progress.received, head_only=True)
+        received = progress.received
+        used = received.find(b"\r\n\r\n") + 4
+        if used > 4 and self._welcomes.get(received[:used]) == progress.key:  # keys repeat, so good answers do
+            del self._progress[slot]
+            return Step(JOINING, rest=received[used:], end=end)
+        parsed = parse_response(received, head_only=True)
         if parsed is None:
             return Step(UPGRADING, failed=end and _during("upgrade", end))
         response, used = parsed
         if response.status != 101:
             return Step(UPGRADING, failed=f"http_{response.status}")
         check_upgrade(response, progress.key)
+        if used <= _MOST_WELCOME_BYTES:
+            if len(self._welcomes) >= _MOST_WELCOMES:
+                self._welcomes.clear()
+            self._welcomes[received[:used]] = progress.key
         del self._progress[slot]
-        return Step(JOINING, rest=progress.received[used:], end=end)
+        return Step(JOINING, rest=received[used:], end=end)
 
     def _read_bootstrap(self, slot: int, progress: _Progress, end: str | None) -> Step:
         parsed = parse_response(progress.received)
@@ -197,7 +231,7 @@ class Opening:
             self._chosen[slot] = target
         self._wires.close(slot)
         self._progress[slot] = _Progress(target, progress.source, progress.index, bootstrap=False)
-        return Step(CONNECTING, failed=self._dial(slot, target))
+        return self._dial(slot, target)
 
     def _target_named(self, body: bytes) -> Target | None:
         assert self._bootstrap is not None

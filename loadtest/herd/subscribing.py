@@ -14,6 +14,9 @@ from loadtest.metrics.ledger import NOT_SUBSCRIBED, Ledger
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Acked
 
+_OF_CHANNEL = {"channel", "channel_index"}
+"""A request that uses no other placeholder is the same for every client of a channel."""
+
 
 class Subscribing:
     """Ask and keep count, for all slots of a herd. `ledger` None: nothing is subscribed to."""
@@ -24,6 +27,8 @@ class Subscribing:
         self._dialect = dialect
         self._ledger = ledger
         self._groups = clients.groups
+        self._same_for_all = dialect.subscribe_names <= _OF_CHANNEL
+        self._requests: dict[tuple[int, int], bytes] = {}
 
     def assign(self, slots: range) -> None:
         """Tell the ledger which channels new slots belong to."""
@@ -41,27 +46,39 @@ class Subscribing:
 
     def request(self, slot: int, variables: Mapping[str, object]) -> bytes:
         """Return the frames that ask for all of a slot's channels; b"" when there is nothing to ask."""
-        values = dict(variables)
         frames, wanted = b"", 0
         for group, channel in self._wanted(slot):
-            values["channel"] = self._clients.channel_name(channel)
-            values["channel_index"] = channel
-            frames += self._dialect.subscribe(values, group)
+            request = self._requests.get((channel, group))
+            if request is None:
+                names = {"channel": self._clients.channel_name(channel), "channel_index": channel}
+                request = self._dialect.subscribe({**variables, **names}, group)
+                if self._same_for_all:
+                    self._requests[channel, group] = request
+            frames += request
             wanted += 1
         self._slots.pending[slot] = wanted
         return frames
 
     def answered(self, slot: int, answer: Acked, now_ns: int) -> bool:
         """Enter one acknowledgement; return True when it was the last one missing."""
-        for group, _ in self._wanted(slot):
-            subscription = slot * self._groups + group
-            if self._ledger is None or self._ledger.since[subscription] != NOT_SUBSCRIBED:
-                continue
-            if answer.id in (None, group):  # a dialect without numbers answers in order
-                self._ledger.subscribed(subscription, now_ns)
-                self._slots.pending[slot] -= 1
-                return not self._slots.pending[slot]
+        group = answer.id
+        if self._ledger is None or (group is not None and not 0 <= group < self._groups):
+            return False
+        first = slot * self._groups
+        if group is not None:
+            return self._enter(slot, first + group, now_ns)
+        for group, _ in self._wanted(slot):  # a dialect without numbers answers in order
+            if self._ledger.since[first + group] == NOT_SUBSCRIBED:
+                return self._enter(slot, first + group, now_ns)
         return False
+
+    def _enter(self, slot: int, subscription: int, now_ns: int) -> bool:
+        assert self._ledger is not None
+        if self._ledger.since[subscription] != NOT_SUBSCRIBED or not self._ledger.is_assigned(subscription):
+            return False
+        self._ledger.subscribed(subscription, now_ns)
+        self._slots.pending[slot] -= 1
+        return not self._slots.pending[slot]
 
     def all(self, slot: int, now_ns: int) -> None:
         """Count every subscription of a slot from now: nothing acknowledges them."""

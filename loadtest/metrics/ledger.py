@@ -99,6 +99,10 @@ class Ledger:
         self._members.setdefault(channel, []).append(subscription)
         self._membership.setdefault(channel, Membership())
 
+    def is_assigned(self, subscription: int) -> bool:
+        """Whether `subscription` belongs to a channel."""
+        return self._channel_of[subscription] >= 0
+
     def subscribed(self, subscription: int, at_ns: int) -> None:
         """Count `subscription` as eligible from `at_ns` on."""
         if self.since[subscription] == NOT_SUBSCRIBED:

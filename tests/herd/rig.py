@@ -14,6 +14,7 @@ from loadtest.herd.clients import Hooks, Settings
 from loadtest.herd.herd import Herd
 from loadtest.herd.opening import Opening
 from loadtest.herd.sockets import Target
+from loadtest.herd.states import CONNECTING, UPGRADING
 from loadtest.metrics.ledger import Announced, Ledger
 from loadtest.pacing.reconnect import Fixed, ReconnectPolicy
 from loadtest.protocol.dialect import Dialect
@@ -54,7 +55,11 @@ class Notes:
 
 
 class Rig:
-    """A herd of `size` slots and its server; `dialect` and the rest as `Herd` wants them."""
+    """A herd of `size` slots and its server; `dialect` and the rest as `Herd` wants them.
+
+    Connections over loopback stand at once, and the herd asks at once; with `at_once` False it is told that they do
+    not, as by a network: everything then goes by the poller.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Rig:
         policy: ReconnectPolicy | None = None,
         hooks: Hooks | None = None,
         listening: bool = True,
+        at_once: bool = True,
         **settings: Any,
     ) -> None:
         self.server = Server()
@@ -85,6 +91,10 @@ class Rig:
             hooks=hooks,
             clock=self.clock,
         )
+        if not at_once:
+            wires, connect = self.herd._wires, self.herd._wires.open
+            wires.open = lambda slot, target, source, first=b"": connect(slot, target, source)  # type: ignore[method-assign]
+        self.begun = UPGRADING if at_once else CONNECTING
         self.slots = self.herd.add(range(size))
 
     def stop(self) -> None:

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.e2e
 MakeRig = Callable[..., Rig]
 
 
-@pytest.fixture
-def make() -> Iterator[MakeRig]:
+@pytest.fixture(params=[True, False], ids=["at once", "by the poller"])
+def make(request: pytest.FixtureRequest) -> Iterator[MakeRig]:
     made: list[Rig] = []
 
     def build(*args: Any, **kwargs: Any) -> Rig:
-        made.append(Rig(*args, **kwargs))
+        made.append(Rig(*args, at_once=request.param, **kwargs))
         return made[-1]
 
     yield build
@@ -56,7 +56,7 @@ def test_schedule_is_kept_to_the_tick_and_lateness_counts_from_it(make: MakeRig)
     rig.advance(0.99)
     assert rig.state() == WAITING
     rig.advance(0.03)
-    assert rig.state() == CONNECTING
+    assert rig.state() == rig.begun
     assert rig.herd.account.lateness.percentile_ns(100) == pytest.approx(20_000_000, rel=0.02)
 
 
@@ -66,12 +66,13 @@ def test_refused_connect_is_counted_and_tried_again_after_the_exact_wait(make: M
     rig.go()
     for wait_s in (0.01, 0.05, 0.1, 0.15):
         for _ in range(50):
-            if rig.herd.turn():
+            if rig.state() == WAITING:  # told at once, or by the poller
                 break
+            rig.herd.turn()
         assert rig.state() == WAITING
         assert rig.herd.slots.planned[0] == rig.clock.now_ns + round(wait_s * NS_PER_S)
         rig.advance(wait_s)
-    assert rig.failures()["refused"] == 4
+    assert rig.failures() == {"refused": 4 if rig.begun == CONNECTING else 5}
     assert rig.herd.account.counts["attempts"] == 5
 
 
@@ -114,7 +115,7 @@ def test_cap_in_flight_is_kept_and_who_waited_longest_goes_first(make: MakeRig) 
     assert rig.herd.slots.in_flight == 0
     rig.go([4, 5])
     assert rig.herd.slots.in_flight == 2
-    assert [slot for slot in range(6) if rig.state(slot) == CONNECTING] == waiting
+    assert [slot for slot in range(6) if rig.state(slot) == rig.begun] == waiting
     assert rig.herd.account.counts["postponed"] == 4
 
 
@@ -181,6 +182,68 @@ def test_end_in_the_same_read_as_the_upgrade_is_not_missed(make: MakeRig) -> Non
     while rig.herd.turn():
         pass
     assert rig.failures() == {"eof": 1}
+
+
+class BetweenPollAndRead:
+    """A poller after whose first catch something happens, before the herd reads."""
+
+    def __init__(self, rig: Rig, happens: Callable[[], None]) -> None:
+        self._rig = rig
+        self._happens: Callable[[], None] | None = happens
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
+        ready = self._rig.poller.poll(timeout, maxevents)
+        if ready and self._happens is not None:
+            happens, self._happens = self._happens, None
+            happens()
+        return ready
+
+
+@pytest.mark.parametrize("state", [UPGRADING, JOINING, LIVE])
+@pytest.mark.parametrize("secretly", [False, True], ids=["whole", "within a message"])
+def test_data_and_end_between_poll_and_read_are_not_lost(make: MakeRig, state: int, secretly: bool) -> None:
+    rig = make(1)
+    habits = rig.server.habits
+    habits.upgrades, habits.joins = state > UPGRADING, state > JOINING
+    rig.go()
+    rig.pump(lambda: rig.state() == state and bool(rig.server.requests))
+    rig.idle()
+    peer = rig.peer
+    said = b"HTTP/1.1 101 Switch" if state == UPGRADING else text('42["news"]')
+    cut = 4 if secretly else len(said)
+
+    def more() -> None:
+        peer.raw(said[cut:] + (b"" if state == UPGRADING else text('42["news"]')))
+        peer.half_close()
+        rig.arrive([peer], select.POLLRDHUP)
+
+    rig.herd.poller = BetweenPollAndRead(rig, more)  # type: ignore[assignment]
+    peer.raw(said[:cut])
+    rig.arrive([peer])
+    while rig.herd.turn():
+        pass
+    lost = rig.drops() if state == LIVE else rig.failures()
+    assert lost == {"upgrade_eof" if state == UPGRADING else "eof": 1}
+    assert rig.herd.account.counts["received"] == (0 if state == UPGRADING else 2)
+
+
+def test_request_larger_than_the_socket_takes_leaves_as_the_server_reads(make: MakeRig) -> None:
+    class Wordy(FewClients):
+        def upgrade(self, target: Any, variables: Any, key: bytes) -> bytes:
+            return super().upgrade(target, variables, key) + bytes(4 << 20)
+
+    rig = make(1, clients=Wordy())
+    rig.server.habits.raw = b""
+    rig.go()
+    for _ in range(50):
+        if rig.state() == UPGRADING:  # the server has not read anything yet
+            break
+        rig.herd.turn()
+    assert 0 in rig.herd._wires._outbox
+    rig.pump(lambda: rig.state() == UPGRADING and 0 not in rig.herd._wires._outbox)
+    rig.peer.raw(b"HTTP/1.1 431 Too Large\r\n\r\n")
+    rig.pump(lambda: bool(rig.failures()))
+    assert rig.failures() == {"http_431": 1}
 
 
 # --- hearing ---------------------------------------------------------------------------------------------------------
@@ -570,9 +633,13 @@ SERVER_BYTES = st.one_of(
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(state=st.sampled_from([UPGRADING, JOINING, SUBSCRIBING, LIVE]), said=st.lists(SERVER_BYTES, max_size=3))
-def test_nothing_a_peer_says_escapes(state: int, said: list[bytes]) -> None:
-    rig = Rig(2)
+@given(
+    state=st.sampled_from([UPGRADING, JOINING, SUBSCRIBING, LIVE]),
+    said=st.lists(SERVER_BYTES, max_size=3),
+    at_once=st.booleans(),
+)
+def test_nothing_a_peer_says_escapes(state: int, said: list[bytes], at_once: bool) -> None:
+    rig = Rig(2, at_once=at_once)
     try:
         habits = rig.server.habits
         habits.upgrades, habits.joins, habits.acks = state > UPGRADING, state > JOINING, state > SUBSCRIBING

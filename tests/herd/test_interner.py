@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from loadtest.errors import ProtocolError
 from loadtest.herd import interner
 from loadtest.herd.interner import MAX_CHUNK_BYTES, Interner
-from loadtest.protocol.events import Delivered, Pinged
+from loadtest.protocol.events import Delivered, Joined, Opened, Pinged
 from tests.herd.peers import close, frame, revision, text
 from tests.herd.rig import socketio
 
@@ -65,6 +65,19 @@ def test_fault_is_raised_each_time_and_never_kept(chunk: bytes) -> None:
 
 def test_control_frames_are_parcels_too() -> None:
     assert made().find(close(1000)) is not None
+
+
+OPEN = text('0{"sid":"s","pingInterval":25000,"pingTimeout":20000}')
+
+
+@pytest.mark.parametrize("chunk", [OPEN, text('40{"sid":"n"}'), OPEN + text("2"), OPEN + text('40{"sid":"n"}')])
+def test_greetings_name_one_session_and_are_not_kept(chunk: bytes) -> None:
+    interned = made()
+    parcels = [interned.find(chunk) for _ in range(2)]
+    assert all(parcel is not None and type(parcel.events[0]) in (Opened, Joined) for parcel in parcels)
+    assert parcels[0] is not parcels[1]
+    assert not interned.young
+    assert not interned._bytes
 
 
 def test_large_chunk_is_read_but_not_kept() -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.herd.poller import EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from loadtest.herd.poller import EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from loadtest.herd.sockets import Target
 from loadtest.herd.wires import MAX_OUTBOX_BYTES, MOST_READS, READ_BYTES, Wires
 from tests.herd.peers import accept, listen, reset
@@ -25,12 +25,34 @@ BIG = bytes(range(256)) * (1 << 14)
 """4 MiB: more than the kernel takes at once."""
 
 
+class WatchedPoller:
+    """A real epoll that writes down what it is asked to watch."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self.masks: list[tuple[str, int]] = []
+        self.poll, self.close, self.fileno = self._epoll.poll, self._epoll.close, self._epoll.fileno
+        self.unregister = self._epoll.unregister
+
+    def register(self, fd: int, eventmask: int) -> None:
+        self.masks.append(("register", eventmask))
+        self._epoll.register(fd, eventmask)
+
+    def modify(self, fd: int, eventmask: int) -> None:
+        self.masks.append(("modify", eventmask))
+        self._epoll.modify(fd, eventmask)
+
+
+LISTENING = EPOLLET | EPOLLIN | EPOLLRDHUP
+WATCHED = LISTENING | EPOLLOUT
+
+
 class Pair:
     """Wires with some open slots, and the other end of each."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self.server = listen(host)
-        self.epoll = select.epoll()
+    def __init__(self, host: str = "127.0.0.1", backlog: int = 128) -> None:
+        self.server = listen(host, backlog=backlog)
+        self.epoll = WatchedPoller()
         self.wires = Wires(self.epoll)
         self.wires.grow(8)
         name = f"[{host}]" if ":" in host else host
@@ -38,10 +60,16 @@ class Pair:
         self.peers: list[socket.socket] = []
 
     def open(self, slot: int = 0, source: str | None = None) -> socket.socket:
-        assert self.wires.open(slot, self.target, source) is None
+        assert self.wires.open(slot, self.target, source) == (False, None)
         self.peers.append(accept(self.server))
         self.wait(slot, EPOLLOUT)
         assert self.wires.error(slot) is None
+        return self.peers[-1]
+
+    def ask(self, first: bytes, slot: int = 0) -> socket.socket:
+        """Open a connection that says `first` at once."""
+        assert self.wires.open(slot, self.target, None, first) == (True, None)
+        self.peers.append(accept(self.server))
         return self.peers[-1]
 
     def wait(self, slot: int, mask: int) -> int:
@@ -101,11 +129,192 @@ def test_source_address_is_bound(host: str, source: str) -> None:
 
 def test_refused_comes_as_an_event_with_its_reason(pair: Pair) -> None:
     pair.server.close()
-    reason = pair.wires.open(0, pair.target, None)
+    _, reason = pair.wires.open(0, pair.target, None)
     if reason is None:
         pair.wait(0, EPOLLHUP)
         reason = pair.wires.error(0)
     assert reason == "refused"
+
+
+def test_refused_is_told_at_once_where_something_is_to_be_said(pair: Pair) -> None:
+    pair.server.close()
+    assert pair.wires.open(0, pair.target, None, b"first") == (False, "refused")
+    assert not pair.wires.is_open(0)
+    assert pair.epoll.masks == []
+    assert set(pair.wires.slot_of) <= {-1}
+
+
+# --- asking at once --------------------------------------------------------------------------------------------------
+
+
+def test_first_bytes_leave_at_once_and_nothing_waits_for_room(pair: Pair) -> None:
+    peer = pair.ask(b"first")
+    assert peer.recv(10) == b"first"
+    assert pair.epoll.masks == [("register", LISTENING)]
+    assert pair.epoll.poll(0) == [], "no edge is spent on it"
+    peer.sendall(b"answer")
+    assert not pair.wait(0, EPOLLIN) & EPOLLOUT
+    assert pair.wires.receive(0, to_the_end=False) == (b"answer", None)
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[pair.wires._fd[0]] == 0
+
+
+def test_answer_and_end_that_come_before_the_poller_watches_are_told(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = pair.epoll.register
+
+    def late(fd: int, eventmask: int) -> None:
+        peer = accept(pair.server)
+        peer.sendall(b"answer")
+        peer.close()
+        poll = select.poll()
+        poll.register(fd, select.POLLRDHUP)
+        assert poll.poll(2000)
+        register(fd, eventmask)
+
+    monkeypatch.setattr(pair.epoll, "register", late)
+    assert pair.wires.open(0, pair.target, None, b"") == (False, None)
+    pair.wires.close(0)
+    assert pair.wires.open(0, pair.target, None, b"first") == (True, None)
+    assert pair.wait(0, EPOLLRDHUP) & EPOLLIN
+    data, end = pair.wires.receive(0)
+    assert data == b"answer" or end == "reset"  # what was not read there may make it a reset
+    assert end in ("eof", "reset")
+
+
+def test_first_bytes_that_do_not_fit_wait_for_room_and_leave_in_order(pair: Pair) -> None:
+    peer = pair.ask(BIG)
+    assert pair.epoll.masks == [("register", WATCHED)]
+    assert 0 < len(pair.wires._outbox[0]) < len(BIG)
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[pair.wires._fd[0]] == -1
+    assert pair.wires.send(0, b"the end") is None
+    assert drain_by_edges(pair, peer, len(BIG) + 7) == BIG + b"the end"
+    assert pair.wires.quick[pair.wires._fd[0]] == 0
+
+
+def drain_by_edges(pair: Pair, peer: socket.socket, size: int) -> bytes:
+    """Read `size` bytes; flush only when an edge says that there is room."""
+    got = bytearray()
+    peer.setblocking(False)
+    for _ in range(20_000):
+        with suppress(BlockingIOError):
+            got += peer.recv(1 << 20)
+        for _, mask in pair.epoll.poll(0.001):
+            if mask & EPOLLOUT:
+                assert pair.wires.flush(0) is None
+        if len(got) == size:
+            return bytes(got)
+    raise AssertionError(f"{len(got)} of {size} bytes came: an edge was lost")
+
+
+@pytest.mark.parametrize("first", [b"first", b""], ids=["asked at once", "not asked"])
+def test_output_that_does_not_fit_later_gets_its_edges(pair: Pair, first: bytes) -> None:
+    peer = pair.ask(first) if first else pair.open()
+    for round_ in range(2):
+        pair.epoll.masks.clear()
+        expected = b"" if round_ else first
+        while 0 not in pair.wires._outbox:
+            assert pair.epoll.masks == []
+            pair.wires.send(0, BIG[: 1 << 20])
+            expected += BIG[: 1 << 20]
+        assert pair.epoll.masks == [("modify", WATCHED)]
+        assert drain_by_edges(pair, peer, len(expected)) == expected
+        assert 0 not in pair.wires._outbox
+
+
+def test_output_waiting_hides_no_input(pair: Pair) -> None:
+    peer = pair.ask(b"first")
+    peer.sendall(b"before")
+    pair.wait(0, EPOLLIN)
+    pair.wires.send(0, BIG)  # what came before is not read yet: the new watch tells of it again
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0, to_the_end=False) == (b"before", None)
+    peer.sendall(b"after")
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0, to_the_end=False) == (b"after", None)
+
+
+def test_connection_that_does_not_stand_at_once_is_told_by_the_poller() -> None:
+    pair = Pair(backlog=0)
+    crowd = []
+    try:
+        for _ in range(16):  # until the kernel drops a SYN: the backlog is full
+            crowd.append(socket.socket())
+            crowd[-1].setblocking(False)
+            crowd[-1].connect_ex(pair.server.getsockname())
+            try:
+                crowd[-1].getpeername()
+            except OSError:
+                break
+        assert pair.wires.open(0, pair.target, None, b"first") == (False, None)
+        assert pair.wires.is_open(0)
+        assert 0 not in pair.wires._outbox
+        assert pair.epoll.masks == [("register", WATCHED)]
+        assert pair.epoll.poll(0) == []
+        assert pair.wires.error(0) == "enotconn"
+        edges: list[tuple[int, int]] = []
+        for _ in range(400):  # the kernel tries again after a second
+            with suppress(BlockingIOError):
+                pair.peers.append(pair.server.accept()[0])
+            edges = pair.epoll.poll(0.01)
+            if edges:
+                break
+        assert [(fd, mask & WATCHED) for fd, mask in edges] == [(pair.wires._fd[0], EPOLLOUT)]
+        assert pair.wires.error(0) is None
+        assert pair.wires.send(0, b"first") is None
+    finally:
+        for sock in crowd:
+            sock.close()
+        pair.stop()
+
+
+# --- short reads -----------------------------------------------------------------------------------------------------
+
+
+def test_short_read_ends_the_reading_only_without_a_hang_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    read = os.read
+    monkeypatch.setattr("loadtest.herd.wires.os.read", lambda fd, size: reads.append(size) or read(fd, size))
+    peer = pair.ask(b"first")
+    for to_the_end, count in ((False, 1), (True, 2)):
+        peer.sendall(b"x")
+        pair.wait(0, EPOLLIN)
+        reads.clear()
+        assert pair.wires.receive(0, to_the_end=to_the_end) == (b"x", None)
+        assert len(reads) == count
+
+
+def test_full_read_is_never_the_last(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.herd.wires.READ_BYTES", 4)
+    peer = pair.ask(b"first")
+    peer.sendall(b"0123456789")
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0, to_the_end=False) == (b"0123456789", None)
+    peer.sendall(b"01234567")
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0, to_the_end=False) == (b"01234567", None)
+
+
+@pytest.mark.parametrize("end", ["eof", "reset"])
+def test_end_that_comes_between_edge_and_short_read_has_an_edge_of_its_own(pair: Pair, end: str) -> None:
+    peer = pair.ask(b"first")
+    peer.recv(10)
+    peer.sendall(b"last ")
+    assert not pair.wait(0, EPOLLIN) & (EPOLLRDHUP | EPOLLHUP)
+    peer.sendall(b"words")
+    if end == "eof":
+        peer.close()
+        poll = select.poll()
+        poll.register(pair.wires._fd[0], select.POLLRDHUP)
+        assert poll.poll(2000)
+        assert pair.wires.receive(0, to_the_end=False) == (b"last words", None)
+    else:
+        assert pair.wires.receive(0, to_the_end=False)[1] is None
+        reset(peer)
+    pair.wait(0, EPOLLRDHUP)
+    assert pair.wires.receive(0, to_the_end=True)[1] == end
 
 
 def test_what_does_not_fit_waits_and_leaves_in_order_when_the_peer_reads(pair: Pair) -> None:
@@ -318,7 +527,7 @@ def test_out_of_descriptors_is_told_and_the_slot_stays_free(pair: Pair) -> None:
     lowest = os.open(os.devnull, os.O_RDONLY)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-        assert pair.wires.open(0, pair.target, None) == "no_file_descriptor"
+        assert pair.wires.open(0, pair.target, None) == (False, "no_file_descriptor")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.close(lowest)
@@ -333,6 +542,8 @@ def test_poller_that_refuses_closes_what_was_opened(pair: Pair) -> None:
 
     wires = Wires(Full())  # type: ignore[arg-type]
     wires.grow(1)
-    assert wires.open(0, pair.target, None) == "enospc"
-    assert not wires.is_open(0)
-    assert set(wires.slot_of) == {-1}
+    for first in (b"", b"first", BIG):
+        assert wires.open(0, pair.target, None, first) == (False, "enospc")
+        assert not wires.is_open(0)
+        assert set(wires.slot_of) == {-1}
+        assert not wires._outbox

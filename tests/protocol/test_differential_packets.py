@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from engineio.packet import Packet as EnginePeer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from socketio.packet import Packet as SocketPeer
 
+from loadtest.errors import RemoteProtocolError
 from loadtest.protocol import engineio
 from loadtest.protocol.socketio import SocketIOReader, SocketPacket, SocketType, encode_packet
 
@@ -119,3 +123,80 @@ def test_open_packet_survives_the_peer(opened: engineio.OpenData) -> None:
     assert peer.data["sid"] == opened.sid
     again = engineio.decode_packet(peer.encode())
     assert engineio.decode_open(again.data) == opened
+
+
+SIDS = st.one_of(
+    st.text(max_size=12).map(json.dumps),
+    st.text(max_size=12).map(lambda sid: json.dumps(sid, ensure_ascii=False)),
+    st.text(max_size=12).map(lambda sid: f'"{sid}"'),  # whatever it may hold, as it stands
+    st.sampled_from(
+        ['""', '"-"', '"\\u0041"', '"a\\"b"', '"\u2028"', '"\x7f"', '"\ud800"', '"\U0001f600"', "7", "null"]
+    ),
+    st.sampled_from([1, 1023, 1024, 1025, 2000]).map(lambda size: '"' + "x" * size + '"'),
+)
+FIELDS = st.one_of(
+    st.sampled_from(
+        [
+            '"pingInterval":25000',
+            '"pingTimeout":20000',
+            '"pingInterval" : 1e3',
+            '"pingInterval":0',
+            '"upgrades":["websocket","sid"]',
+            '"upgrades":[]',
+            '"maxPayload":5',
+            '"maxPayload":-1',
+            '"s\\u0069d":"late"',
+            '"more":{"sid":"inner"}',
+            '"x":"\\""',
+            "",
+        ]
+    ),
+    SIDS.map(lambda sid: f'"sid":{sid}'),
+    JSON.map(lambda value: f'"y":{json.dumps(value)}'),
+)
+USUAL = ('"pingInterval":25000', '"pingTimeout":20000')
+OPENS = st.builds(
+    lambda before, sid, usual, fields, end: f"{before}{sid}{','.join(['', *usual, *fields])}{end}",
+    st.sampled_from(['{"sid":', '{"sid": ', ' {"sid":', '{"x":1,"sid":']),
+    SIDS,
+    st.sampled_from([USUAL, USUAL, USUAL[:1]]),
+    st.lists(FIELDS, max_size=3),
+    st.sampled_from(["}", "}", "}", "} ", "", "}}", ',"z":"' + "z" * 5000 + '"}']),
+)
+
+
+def opened_or_reason(read: Callable[[str], engineio.OpenData], data: str) -> engineio.OpenData | str:
+    try:
+        return read(data)
+    except RemoteProtocolError as error:
+        return error.reason
+
+
+@settings(max_examples=600, deadline=None, derandomize=True, database=None)
+@given(data=OPENS)
+@example(data='{"sid":"first","sid":"last","pingInterval":1,"pingTimeout":1}')
+@example(data='{"sid":"first","sid":"-","pingInterval":1,"pingTimeout":1}')
+@example(data='{"sid":"first","s\\u0069d":"-","pingInterval":1,"pingTimeout":1}')
+@example(data='{"sid":"first","pingInterval":1,"pingTimeout":1,"sid":7}')
+@example(data='{"sid":"a\\"b","pingInterval":1,"pingTimeout":1}')
+def test_open_packet_says_the_same_whether_its_rest_is_known_or_not(data: str) -> None:
+    plain = opened_or_reason(engineio._decode_open, data)
+    assert opened_or_reason(engineio.decode_open, data) == plain
+    assert opened_or_reason(engineio.decode_open, data) == plain
+
+
+def test_rest_of_open_packets_is_read_once_and_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    engineio._open_behind_sid.cache_clear()
+    read: list[str] = []
+    plain = engineio._decode_open
+    monkeypatch.setattr(engineio, "_decode_open", lambda data: read.append(data) or plain(data))
+    for number in range(50):
+        sid = f"session-{number}"
+        assert engineio.decode_open(f'{{"sid":"{sid}","pingInterval":25000,"pingTimeout":20000}}').sid == sid
+    assert len(read) == 1
+    for number in range(200):
+        engineio.decode_open(f'{{"sid":"s","pingInterval":{number + 1},"pingTimeout":20000}}')
+    assert engineio._open_behind_sid.cache_info().currsize <= 64
+    before = engineio._open_behind_sid.cache_info().misses
+    engineio.decode_open(f'{{"sid":"s","pingInterval":1,"pingTimeout":1,"x":"{"x" * 5000}"}}')
+    assert engineio._open_behind_sid.cache_info().misses == before, "too long to be kept"
