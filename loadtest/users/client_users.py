@@ -19,6 +19,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -27,7 +28,7 @@ import gevent
 from loadtest.errors import LocalProtocolError, ProtocolError, UsageError
 from loadtest.herd.clients import Clients
 from loadtest.herd.herd import Herd
-from loadtest.herd.opening import Opening
+from loadtest.herd.opening import Opening, Step
 from loadtest.herd.sockets import reason_of
 from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING
 from loadtest.profile.model import Profile
@@ -116,12 +117,12 @@ class Linking(Opening):
         super().__init__(clients, ())
         self._herd = herd
 
-    def begin(self, slot: int, index: int, source: str | None) -> str | None:  # noqa: ARG002 - the kernel chooses it
+    def begin(self, slot: int, index: int, source: str | None) -> Step:  # noqa: ARG002 - the kernel chooses it
         """See `Opening.begin`."""
         variables = self._variables[slot] = self._clients.variables(index)
         link = self._herd.links[slot] = self._herd.link(self._herd, slot, index, variables)
         gevent.spawn(link.run)
-        return None
+        return Step(CONNECTING)
 
 
 class Link(ABC):
@@ -331,6 +332,13 @@ class ClientUser(HerdUser):
     connections = 1
     dialect_name: ClassVar[str]
     link: ClassVar[type[Link]]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Import the library with the locustfile: half a second that must not fall into the run."""
+        super().__init_subclass__(**keywords)
+        if not cls.__dict__.get("abstract"):
+            with suppress(ImportError):  # `herd_kind` refuses it in a sentence
+                importlib.import_module(cls.link.module)
 
     @property
     def library(self) -> Any:

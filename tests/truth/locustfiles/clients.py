@@ -31,7 +31,7 @@ kind, content, size = WAYS[os.environ["TRUTH_CLIENTS"]]
 PROFILE = content | {
     "population": {"connections": CONNECTIONS, "herd_size": size, "channels": [{"name": "c-{n}", "count": 5}]},
     "publish": content["publish"] | {"rate": "50/s", "deadline": "1s"},
-    "ramp": {"rate": "200/s"},
+    "ramp": {"rate": "40/s"},
     "reconnect": {"policy": "fixed", "delay": "300ms"},
 }
 
