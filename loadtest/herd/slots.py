@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 
-from loadtest.herd.states import IDLE, IN_FLIGHT, LIVE
+from loadtest.herd.states import IDLE, LIVE, WAITING
 
 
 class Slots:
@@ -71,7 +71,7 @@ class Slots:
     @property
     def in_flight(self) -> int:
         """Rows whose attempt is under way."""
-        return sum(self.population[state] for state in IN_FLIGHT)
+        return len(self.state) - self.population[IDLE] - self.population[WAITING] - self.population[LIVE]
 
     def live(self) -> list[int]:
         """Return the rows in session."""

@@ -93,7 +93,7 @@ class Books:
         self.peak = 0
         self.rejected = 0
         self.uncorrected = Histogram()
-        self.latencies = Histogram()
+        self._settled = Histogram()
         self.time_to_share = TimeToShare()
         self.phases = PhaseFigures()
         self.strain = Strain()
@@ -140,15 +140,17 @@ class Books:
             for curve in curves:
                 self.events[event_id].curve.merge_wire(curve)
         self.interval.add(report)
+        self.interval.fanout.add(report.fanout)  # the whole run's is told by the scheduled seconds
         self.total.add(report)
         self.phases.add_report(report)
         self.strain.add(report)
         self.uncorrected.add(report.uncorrected)
         for key, second in report.seconds.items():
-            self.latencies.add(second.latencies)
             index = key - self._first_second
             if index >= self._next_second:
                 self._seconds.setdefault(index, Second()).add(second)
+            else:
+                self._settled.add(second.latencies)  # too late for the service record
             if second.lost:
                 self._lose_messages(index, second.lost)
         for trace in report.traces:
@@ -201,6 +203,14 @@ class Books:
         sums: Counter[str] = Counter()
         for gauge in self.workers.values():
             sums.update(gauge.connections)
+        return sums
+
+    @property
+    def latencies(self) -> Histogram:
+        """Latencies of the messages whose deadline has passed; summed here, not at every report."""
+        sums = Histogram()
+        for part in (self._settled, *(second.latencies for second in self._seconds.values())):
+            sums.add(part)
         return sums
 
     @property
@@ -287,6 +297,7 @@ class Books:
         while self._next_second <= last:
             index = self._next_second
             second = self._seconds.pop(index, None) or Second()
+            self._settled.add(second.latencies)
             start_ns = (self._first_second + index) * NS_PER_S
             due = any(begin < start_ns + NS_PER_S and end > start_ns for begin, end in self._publishing)
             self.phases.add_second(start_ns, second)

@@ -15,6 +15,7 @@ Source: HdrHistogram (Tene), 3 significant digits; the buckets are those of `Hdr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -124,9 +125,12 @@ class Histogram:
     def add(self, other: Histogram) -> None:
         """Merge `other` into this one; the order of merges does not matter."""
         counts = self.counts
-        get = counts.get
-        for edge, n in other.counts.items():
-            counts[edge] = get(edge, 0) + n
+        if counts:
+            get = counts.get
+            for edge, n in other.counts.items():
+                counts[edge] = get(edge, 0) + n
+        else:
+            counts.update(other.counts)
         self.count += other.count
         self.negative += other.negative
         self.min_ns = min(self.min_ns, other.min_ns)
@@ -215,20 +219,26 @@ class Histogram:
             raise ValueError(f"a histogram has at most {MAX_BUCKETS:,} buckets, not {len(flat) // 2:,}")
         histogram = cls()
         histogram.negative = integer(wire.get("neg", 0), "histogram neg", 0, _MAX_COUNT)
-        index, edge = 0, -1
-        for at in range(0, len(flat), 2):
-            gap = integer(flat[at], "histogram bucket gap", 0, _MAX_INDEX)
-            if gap == 0 and at:
-                raise ValueError("histogram buckets must ascend")
-            n = integer(flat[at + 1], "histogram bucket count", 0, _MAX_COUNT)
-            if n == 0:
-                raise ValueError("a bucket on the wire must not be empty")
-            index = integer(index + gap, "histogram bucket index", 0, _MAX_INDEX)
-            edge = _edge_of(index)
-            histogram.counts[edge] = n
-            histogram.count += n
-        if not histogram.count:
+        if not flat:
             return histogram
+        gaps, numbers = flat[0::2], flat[1::2]
+        # Checked as wholes, at the speed of C: a master reads some 10,000 buckets of each worker a second.
+        if not (
+            set(map(type, flat)) == {int}
+            and gaps[0] >= 0
+            and min(gaps[1:], default=1) > 0
+            and sum(gaps) <= _MAX_INDEX
+            and 0 < min(numbers)
+            and max(numbers) <= _MAX_COUNT
+        ):
+            raise _fault(flat)
+        edges = [
+            index if index < EXACT_BELOW_NS else (index - (shift := index // _HALF - 1) * _HALF) << shift
+            for index in accumulate(gaps)
+        ]
+        histogram.counts = dict(zip(edges, numbers, strict=True))
+        histogram.count = sum(numbers)
+        edge = edges[-1]
         integer(histogram.count, "histogram count", 1, _MAX_COUNT)
         histogram.min_ns = integer(wire.get("min"), "histogram min", 0, _MAX_VALUE_NS)
         histogram.max_ns = integer(wire.get("max"), "histogram max", 0, _MAX_VALUE_NS)
@@ -246,6 +256,22 @@ class Histogram:
             value = min(max(edge + width(edge) - 1, self.min_ns), self.max_ns, HDR_HIGHEST_NS)
             hdr.record_value(value, self.counts[edge])
         return hdr
+
+
+def _fault(flat: Sequence[object]) -> ValueError:
+    """Return what is wrong with the first bucket on the wire that is none."""
+    index = 0
+    for at in range(0, len(flat), 2):
+        try:
+            gap = integer(flat[at], "histogram bucket gap", 0, _MAX_INDEX)
+            if gap == 0 and at:
+                return ValueError("histogram buckets must ascend")
+            if integer(flat[at + 1], "histogram bucket count", 0, _MAX_COUNT) == 0:
+                return ValueError("a bucket on the wire must not be empty")
+            index = integer(index + gap, "histogram bucket index", 0, _MAX_INDEX)
+        except ValueError as error:
+            return error
+    return ValueError("histogram key 'b' holds no buckets")
 
 
 def _index_of(edge_ns: int) -> int:

@@ -37,7 +37,6 @@ class Sums:
         self.publish_failures.update(report.publish_failures)
         self.published += report.published
         self.unsent += report.unsent
-        self.fanout.add(report.fanout)
         self.lateness.add(report.lateness)
         self.lag.add(report.lag)
         for name, histogram in report.histograms.items():

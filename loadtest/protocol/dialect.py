@@ -43,6 +43,10 @@ class Dialect(Protocol):
     def acked_publish(self) -> bool:
         """True when a publish is answered with `Acked`."""
 
+    @property
+    def subscribe_names(self) -> frozenset[str]:
+        """The placeholders that `subscribe` uses."""
+
     def target(self, path: str, query: Mapping[str, str]) -> str:
         """Build the request target of the upgrade from a URL's path (which may hold a query) and more parameters."""
 

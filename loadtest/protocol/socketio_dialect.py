@@ -77,6 +77,7 @@ class SocketIODialect:
         self._publish = None if publish_event is None else Template([publish_event, *publish_args])
         self._path = Path(marker_path)
         self._rule = Rule(Path(ack_path), ack_equals) if ack_path or ack_equals is not None else None
+        self.subscribe_names = frozenset() if self._subscribe is None else self._subscribe.names
         self.acked_subscribe = subscribe_ack and subscribe_event is not None
         self.acked_publish = publish_ack and publish_event is not None
 

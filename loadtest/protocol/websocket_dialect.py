@@ -57,6 +57,7 @@ class WebSocketDialect:
         if subscribe_ack and not ack_path and ack_equals is None:
             raise LocalProtocolError("subscribe.ack = true needs ack_path, ack_equals or both to know an answer by")
         self._rule = Rule(Path(ack_path), ack_equals) if subscribe_ack else None
+        self.subscribe_names = frozenset() if self._subscribe.template is None else self._subscribe.template.names
         self.acked_subscribe = subscribe_ack and subscribe_message is not None
 
     def target(self, path: str, query: Mapping[str, str]) -> str:
