@@ -102,10 +102,8 @@ class Herd:
     def add(self, indexes: Iterable[int]) -> range:
         """Make a slot for each client index; they stay idle until scheduled."""
         added = self.slots.add(indexes)
-        slots = added.stop
-        self._wires.grow(slots)
-        self._timers.grow(slots)
-        self.outages.grow(slots)
+        for part in (self._wires, self._timers, self.outages):
+            part.grow(added.stop)
         self._subscribing.assign(added)
         return added
 
@@ -123,6 +121,11 @@ class Herd:
     def state(self, slot: int) -> int:
         """Return the state of a slot (`states`)."""
         return self.slots.state[slot]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no slot is on its way: nothing is due soon but watchdogs."""
+        return self.slots.population[LIVE] + self.slots.population[IDLE] == len(self.slots)
 
     def is_live(self, slot: int) -> bool:
         """Whether the slot is in session with all its subscriptions."""

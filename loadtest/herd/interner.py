@@ -4,14 +4,17 @@
       \\--miss: split, decode--> Parcel, kept    only chunks of whole, unfragmented frames
 
 Law: a parcel depends on the chunk's bytes alone. Memory is bounded by two generations: when the young one is full it
-becomes the old one, and the old one is forgotten; what is still in use is looked up and moves back to the young.
+becomes the old one, and the old one is forgotten; what is still in use is looked up and moves back to the young. What
+opens a session differs in the session's name alone, and is kept apart.
 """
 
 from __future__ import annotations
 
+import re
+
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
-from loadtest.protocol.events import Event, Joined, Opened, Partial
+from loadtest.protocol.events import Event, Partial
 from loadtest.protocol.frames import CONTINUATION, split
 
 MAX_ENTRIES = 4096
@@ -19,8 +22,10 @@ MAX_BYTES = 4 << 20
 MAX_CHUNK_BYTES = 16_384
 
 
-_ONCE = frozenset((Opened, Joined))
-"""Events that begin a session and name it: no other connection will receive the same bytes."""
+MAX_OPENING_BYTES = 1024
+MAX_OPENINGS = 256
+_SESSION = re.compile(rb'"sid":"[A-Za-z0-9_-]{1,64}"')
+"""What differs between the chunks that open sessions: its name, which nobody here needs."""
 
 
 class Parcel:
@@ -45,6 +50,7 @@ class Interner:
         self.young: dict[bytes, Parcel] = {}
         self._old: dict[bytes, Parcel] = {}
         self._bytes = 0
+        self._openings: dict[tuple[int, bytes], Parcel] = {}
 
     def find(self, chunk: bytes) -> Parcel | None:
         """Return the parcel of `chunk`, read now if need be; None when it needs the slow path (a reader that keeps
@@ -61,9 +67,25 @@ class Interner:
             parcel = self._read(chunk)
             if parcel is None:
                 return None
-            if parcel.events and type(parcel.events[0]) in _ONCE:
-                return parcel
         self._keep(chunk, parcel)
+        return parcel
+
+    def find_opening(self, chunk: bytes) -> Parcel | None:
+        """As `find`, for what opens a session: chunks alike but for one session's name share the first one's parcel.
+
+        The key holds the chunk's length, and a chunk that names two sessions is not shared.
+        """
+        if len(chunk) > MAX_OPENING_BYTES:
+            return self._read(chunk)
+        rest, names = _SESSION.subn(b"", chunk)
+        if names != 1:
+            return self._read(chunk)
+        key = len(chunk), rest
+        parcel = self._openings.get(key)
+        if parcel is None:
+            parcel = self._read(chunk)
+            if parcel is not None and len(self._openings) < MAX_OPENINGS:
+                self._openings[key] = parcel
         return parcel
 
     def _read(self, chunk: bytes) -> Parcel | None:

@@ -97,7 +97,8 @@ class Listener:
         """Read a chunk that the hot loop did not know."""
         try:
             if slot not in self._readers and slot not in self._attachments:
-                parcel = self.interner.find(data)
+                opening = self._sessions.state(slot) == JOINING
+                parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
                 if parcel is not None:
                     books = self._handle(slot, parcel.events, now)
                     if self._hooks is None and len(books) == len(parcel.events):

@@ -1,7 +1,7 @@
 """One engine per process: gives every herd its turn on gevent's loop, and watches how late that turn comes.
 
     libev loop --readable--> herd.turn()   (nested epoll: one watcher per herd)
-               --every 10 ms--> herd.tick(), loop lag
+               --every 10 ms--> herd.tick(), loop lag         (100 ms while every client is in session)
                --every 100 ms--> ledger.close(), a little each time
 
 Laws: made after the fork, never at import. No exception leaves a callback: gevent would stop the watcher and the herd
@@ -29,6 +29,7 @@ from loadtest.metrics.histogram import Histogram
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
+QUIET_TICK_S = 0.1
 TICK_NS = round(TICK_S * NS_PER_S)
 MOST_MISSED = 1_000
 CLOSE_S = 0.1
@@ -57,9 +58,10 @@ class Engine:
         self._collected_ns = 0
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
-        self._timer = loop.timer(TICK_S, repeat=TICK_S)
+        self._timers = {tick_s: loop.timer(tick_s, repeat=tick_s) for tick_s in (TICK_S, QUIET_TICK_S)}
+        self._tick_s = TICK_S
         self._expected_ns = now_ns() + round(TICK_S * NS_PER_S)
-        self._timer.start(self._tick)
+        self._timers[TICK_S].start(self._tick)
         self._closer = loop.timer(CLOSE_S, repeat=CLOSE_S)
         self._closer.start(self._close)
         gc.set_threshold(*GC_THRESHOLDS)
@@ -82,7 +84,7 @@ class Engine:
 
     def stop(self) -> None:
         """Give no more turns. The herds' sockets stay as they are."""
-        for timer in (self._timer, self._closer):
+        for timer in (*self._timers.values(), self._closer):
             timer.stop()
             timer.close()
         for watcher in self._watchers.values():
@@ -101,13 +103,22 @@ class Engine:
         now = now_ns()
         lag_ns = max(0, now - self._expected_ns)
         self._lag.record_many(range(lag_ns, -1, -TICK_NS)[:MOST_MISSED])  # each missed tick waited as long as was left
-        self._expected_ns = now + round(TICK_S * NS_PER_S)
+        self._pace()
+        self._expected_ns = now + round(self._tick_s * NS_PER_S)
         try:
             for herd in self.herds:
                 if herd.tick():
                     gevent.get_hub().loop.run_callback(self._again, herd)
         except Exception:  # noqa: BLE001 - as above
             self._report("tick")
+
+    def _pace(self) -> None:
+        """Tick slowly while every client is in session: a machine full of workers cannot afford idle ticks."""
+        wanted_s = QUIET_TICK_S if all(herd.is_quiet for herd in self.herds) else TICK_S
+        if wanted_s != self._tick_s:
+            self._timers[self._tick_s].stop()
+            self._timers[wanted_s].start(self._tick)
+            self._tick_s = wanted_s
 
     def _again(self, herd: Herd) -> None:
         try:

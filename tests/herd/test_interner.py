@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadtest.errors import ProtocolError
 from loadtest.herd import interner
-from loadtest.herd.interner import MAX_CHUNK_BYTES, Interner
+from loadtest.herd.interner import MAX_CHUNK_BYTES, MAX_OPENING_BYTES, MAX_OPENINGS, Interner
 from loadtest.protocol.events import Delivered, Joined, Opened, Pinged
 from tests.herd.peers import close, frame, revision, text
 from tests.herd.rig import socketio
@@ -68,16 +68,52 @@ def test_control_frames_are_parcels_too() -> None:
 
 
 OPEN = text('0{"sid":"s","pingInterval":25000,"pingTimeout":20000}')
+GREETINGS = [OPEN, text('40{"sid":"n"}'), OPEN + text("2")]
 
 
-@pytest.mark.parametrize("chunk", [OPEN, text('40{"sid":"n"}'), OPEN + text("2"), OPEN + text('40{"sid":"n"}')])
-def test_greetings_name_one_session_and_are_not_kept(chunk: bytes) -> None:
+def renamed(chunk: bytes, name: bytes) -> bytes:
+    return chunk.replace(b'"sid":"s"', b'"sid":"' + name + b'"').replace(b'"sid":"n"', b'"sid":"' + name + b'"')
+
+
+@pytest.mark.parametrize("chunk", GREETINGS)
+def test_greetings_alike_but_for_the_session_share_one_parcel(chunk: bytes) -> None:
     interned = made()
-    parcels = [interned.find(chunk) for _ in range(2)]
-    assert all(parcel is not None and type(parcel.events[0]) in (Opened, Joined) for parcel in parcels)
-    assert parcels[0] is not parcels[1]
+    parcels = [interned.find_opening(renamed(chunk, name)) for name in (b"a", b"b", b"c")]
+    assert parcels[0] is not None
+    assert type(parcels[0].events[0]) in (Opened, Joined)
+    assert parcels[0] is parcels[1] is parcels[2]
     assert not interned.young
-    assert not interned._bytes
+
+
+def test_greetings_that_differ_otherwise_are_read_each() -> None:
+    interned = made()
+    slow = OPEN.replace(b"25000", b"26000")
+    first, second = interned.find_opening(OPEN), interned.find_opening(slow)
+    assert first is not None
+    assert second is not None
+    assert (first.events[0].ping_interval_s, second.events[0].ping_interval_s) == (25.0, 26.0)  # type: ignore[union-attr]
+
+
+def test_greeting_that_names_two_sessions_or_is_long_is_not_shared() -> None:
+    interned = made()
+    for chunk in (OPEN + text('40{"sid":"n"}'), text('40{"sid":"n","x":"' + "y" * MAX_OPENING_BYTES + '"}')):
+        first, second = interned.find_opening(chunk), interned.find_opening(chunk)
+        assert first is not None
+        assert first is not second
+
+
+def test_greetings_remembered_are_bounded() -> None:
+    interned = made()
+    for number in range(MAX_OPENINGS + 50):
+        assert interned.find_opening(text('40{"sid":"n","x":' + str(number) + "}")) is not None
+    assert len(interned._openings) == MAX_OPENINGS
+
+
+def test_bad_greeting_is_bad_each_time() -> None:
+    interned = made()
+    for _ in range(2):
+        with pytest.raises(ProtocolError):
+            interned.find_opening(text('0{"sid":"s","pingInterval":-1,"pingTimeout":20000}'))
 
 
 def test_large_chunk_is_read_but_not_kept() -> None:
