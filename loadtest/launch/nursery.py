@@ -172,6 +172,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def yield_the_core(workers: int) -> None:
+    """Run as a batch process where more workers than cores share a machine.
+
+    A batch process is not switched to the moment something arrives for it: it finds more to do when its turn comes.
+    With six workers and six gateway nodes on two cores that brought 7,000-8,000 connects a second instead of 5,000.
+    Publishers stay as they are, and so go first.
+    """
+    if workers > len(os.sched_getaffinity(0)):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Import, freeze, fork, watch; return 0 when every worker ended with 0."""
     options = parse(argv)
@@ -187,6 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for role, count in zip(ROLES, (options.workers, options.publishers), strict=True):
 
         def work(role: str = role) -> int:
+            if role == "herd":
+                yield_the_core(options.workers)
             return entry(
                 master_host=options.master_host,
                 master_port=options.master_port,

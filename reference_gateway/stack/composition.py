@@ -186,6 +186,7 @@ class _Composer:
             "RG_VERSION": version.name,
             "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
             "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
+            "RG_CROWDED": str(int(len(self._nodes) > len(os.sched_getaffinity(0)))),
         }
         if version.shape == "monolith":
             env["DATABASE_URL"] = self._database_url
@@ -197,6 +198,7 @@ class _Composer:
                 "RG_API_URL": f"http://{LOOPBACK}:{self._ports['api']}",
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
+                "RG_CROWDED": str(int(self._config.nodes > len(os.sched_getaffinity(0)))),
             }
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
