@@ -228,7 +228,7 @@ class Histogram:
             and gaps[0] >= 0
             and min(gaps[1:], default=1) > 0
             and sum(gaps) <= _MAX_INDEX
-            and 0 < min(numbers)
+            and min(numbers) > 0
             and max(numbers) <= _MAX_COUNT
         ):
             raise _fault(flat)

@@ -38,6 +38,9 @@ NOT_SUBSCRIBED = 0
 GRACE_NS = 2 * NS_PER_S
 """How long after its deadline a book stays open for the publisher's announcement to arrive."""
 
+PRUNE_NS = NS_PER_S
+"""How often what is no longer needed is forgotten: it takes a look at every channel."""
+
 MOST_AHEAD = 10_000
 """How far a received sequence number may be ahead of the last announced one."""
 
@@ -76,6 +79,7 @@ class Ledger:
         self._streams: dict[tuple[int, int], Stream] = {}
         self._open: list[Book] = []
         self._unannounced = 0
+        self._pruned_ns = 0
         self._apart: dict[int, dict[int, Progress]] = {}
         self._history = History()
         self._delivery = Delivery()
@@ -287,7 +291,9 @@ class Ledger:
         self._settled_ns = max(self._settled_ns, horizon_ns - GRACE_NS)
         for key in touched:
             self._streams[key].settle()
-        self._prune(horizon_ns - 2 * GRACE_NS)
+        if now_ns - self._pruned_ns >= PRUNE_NS:
+            self._pruned_ns = now_ns
+            self._prune(horizon_ns - 2 * GRACE_NS)
 
     def _close(self, book: Book) -> None:
         membership = self._membership.get(book.channel)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+KEPT = 64
+"""Changes that are kept in any case: cheaper than looking."""
+
 
 class Membership:
     """The step function "subscriptions over time" of one channel, remembered for a while."""
@@ -45,7 +48,9 @@ class Membership:
 
     def prune(self, before_ns: int) -> None:
         """Forget what is needed only for questions about times before `before_ns`."""
+        if len(self._times) <= KEPT:
+            return
         keep = bisect_right(self._times, before_ns) - 1
-        if keep > 64:
+        if keep > KEPT:
             del self._times[:keep]
             del self._counts[:keep]
