@@ -24,7 +24,9 @@ from loadtest.protocol.socketio_dialect import SocketIODialect
 from loadtest.protocol.websocket_dialect import WebSocketDialect
 from loadtest.users.clients import ProfileClients, channel_groups
 
-IN_FLIGHT_PER_WORKER = 1024
+MOST_IN_FLIGHT = 1024
+IN_FLIGHT_OF_ALL = 8192
+"""Attempts under way over all workers: more only wait longer for each other, past a gateway's patience."""
 PUBLISHER_RETRY_S = 0.2
 """Publishers come back at this pace whatever the population does: they carry the canary."""
 TRACED_PER_S = 200
@@ -88,6 +90,7 @@ class Plan:
     profile: Profile
     run: str
     worker: int = 0
+    workers: int = 1
     clock: Clock = now_ns
 
 
@@ -166,6 +169,6 @@ def _settings(plan: Plan) -> Settings:
         connect_ns=round(profile.ramp.connect_timeout_s * NS_PER_S),
         subscribe_ns=round((subscribe.timeout_s if subscribe else 10.0) * NS_PER_S),
         settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
-        max_in_flight=profile.ramp.max_in_flight or IN_FLIGHT_PER_WORKER,
+        max_in_flight=profile.ramp.max_in_flight or min(MOST_IN_FLIGHT, max(64, IN_FLIGHT_OF_ALL // plan.workers)),
         canary=profile.publish_rate_per_s > 0,
     )

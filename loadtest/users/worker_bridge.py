@@ -161,7 +161,7 @@ class WorkerBridge:
         """Return the herd of `key` (a user class), making it, of class `kind`, on first use."""
         herd = self._herds.get(key)
         if herd is None:
-            plan = Plan(profile, self.run, self.worker, self.clock)
+            plan = Plan(profile, self.run, self.worker, self.of, self.clock)
             herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections, kind=kind)
             self.engine.add(herd)
             self._herds[key] = herd
