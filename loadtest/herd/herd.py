@@ -51,8 +51,7 @@ class Herd:
     Args:
         poller: an empty epoll-like object, owned by this herd from now on.
         opening: how a connection becomes a session. ledger: None for a herd that only publishes.
-        policy: when a lost client comes back. rng: its jitter.
-        hooks: told of every event; a herd without hooks is faster.
+        policy: when a lost client comes back. rng: its jitter. hooks: told of every event; without them it is faster.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.delivery import CLASSES
+from loadtest.metrics.event import MASS_SHARE, Event
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.phase_figures import PhaseFigures
@@ -27,10 +28,6 @@ from loadtest.metrics.time_to_share import TimeToShare
 
 STATES = ("idle", "waiting", "connecting", "opening", "subscribing", "subscribed")
 REPORT_LAG_S = 3
-YOUNG_NS = 5 * NS_PER_S
-"""How long after its beginning an event explains every drop, whoever is back already."""
-MASS_SHARE = 0.01
-"""More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
 LATE_S = 0.5
 """Losses of messages scheduled this much before an event are the event's."""
 
@@ -50,30 +47,6 @@ class Gauge:
     cpu_percent: float = 0.0
     rss_bytes: int = 0
     lag_p99_ns: int = 0
-
-
-@dataclass(slots=True)
-class Event:
-    """A mass disconnect that is followed."""
-
-    name: str
-    kind: str
-    t0_ns: int
-    curve: RecoveryCurve
-    announced: bool = True
-    closed: bool = False
-    lost: int = 0
-
-    def explains(self, drop_ns: int) -> bool:
-        """Whether a drop at `drop_ns` belongs to this event: it is not over, and not 99 of 100 dropped ones are back.
-
-        A straggler within the second before it counts too: of an interval only the first drop's time is known.
-        """
-        if self.closed or drop_ns + NS_PER_S < self.t0_ns:
-            return False
-        missing = self.curve.population - self.curve.subscribed_now
-        young = drop_ns < self.t0_ns + YOUNG_NS
-        return young or missing > MASS_SHARE * self.curve.population
 
 
 class Books:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
-from loadtest.metrics.books import REMEMBERED_S, STATES, Books, Event
+from loadtest.metrics.books import REMEMBERED_S, STATES, Books
+from loadtest.metrics.event import Event
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
