@@ -173,7 +173,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File to write; default: report.html or comparison.html.")] = None,
 ) -> None:
     """Write the report of a run again from its folder, or lay several runs side by side."""
-    from loadtest.report.comparison import CAVEAT, versions_table, write_comparison
+    from loadtest.report.comparison import versions_table, write_comparison
     from loadtest.report.data import load
     from loadtest.report.html import write_html
     from loadtest.report.terminal import print_summary
@@ -188,7 +188,6 @@ def report(
     path = out or Path("comparison.html")
     write_comparison(loaded, path)
     console.print(versions_table([data.run for data in loaded]))
-    console.print(CAVEAT, markup=False)
     console.print(f"report: {path}", markup=False, soft_wrap=True)
 
 
