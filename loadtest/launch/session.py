@@ -41,7 +41,6 @@ from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
 from loadtest.profile.target import Target
-from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
 from loadtest.users.conductor import WORKERS_TIMEOUT_S, Conductor, Surroundings
@@ -50,6 +49,7 @@ from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.recorder import Observer, Recorder
 from loadtest.users.shipment import pack
+from loadtest.users.verdict import manifest_facts
 from loadtest.users.worker import HEARTBEAT_LIVENESS
 
 EXPECT_TIMEOUT_S = 600.0
@@ -171,22 +171,8 @@ class _Session:
         return staff
 
     def _write_manifest(self, folder: RunFolder, workers: int) -> None:
-        profile = self._profile
-        folder.write_profile(profile.to_toml(redact=True))
-        folder.write_manifest(
-            {
-                "profile": {"name": profile.name, "sha256": profile.sha256},
-                "target": {
-                    "url": ", ".join(profile.target.urls),
-                    "dialect": profile.target.dialect,
-                    "version": profile.target.version,
-                    "nodes": profile.target.nodes if profile.target.stack else None,
-                },
-                "harness": harness_facts(workers),
-                "connections": {"target": profile.population.connections},
-                "tags": dict(self._options.tags),
-            }
-        )
+        folder.write_profile(self._profile.to_toml(redact=True))
+        folder.write_manifest(manifest_facts(self._profile, workers, self._options.tags))
 
     def _start_master(self) -> None:
         runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS

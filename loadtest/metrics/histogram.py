@@ -136,27 +136,6 @@ class Histogram:
         self.min_ns = min(self.min_ns, other.min_ns)
         self.max_ns = max(self.max_ns, other.max_ns)
 
-    def shifted(self, delta_ns: int) -> Histogram:
-        """Return a copy with `delta_ns` added to every value (negative: the uncorrected twin of a late publish).
-
-        Each bucket moves by its middle, so a value errs by half its *old* bucket plus its new one; the lowest bucket
-        moves by the exact minimum and the highest by the exact maximum, which therefore stay exact. What falls below
-        zero is recorded as 0 and counted in `negative`.
-        """
-        moved = Histogram()
-        if not self.count:
-            return moved
-        lowest, highest = bucket(self.min_ns), bucket(self.max_ns)
-        for edge, n in self.counts.items():
-            if edge == highest and n > 0:
-                moved.record(self.max_ns + delta_ns)
-                n -= 1  # noqa: PLW2901 - the exact maximum is out of the bucket
-            if n:
-                middle = self.min_ns if edge == lowest else edge + (width(edge) >> 1)
-                moved.record(min(middle, self.max_ns) + delta_ns, n)
-        moved.negative += self.negative
-        return moved
-
     def percentile_ns(self, percentile: float) -> int | None:
         """Return the `percentile` (0..100, nearest rank) in ns, or None when nothing was recorded."""
         return self.percentiles_ns((percentile,))[0] if self.count else None
@@ -277,10 +256,3 @@ def _fault(flat: Sequence[object]) -> ValueError:
 def _index_of(edge_ns: int) -> int:
     shift = edge_ns.bit_length() - LEADING_BITS
     return shift * _HALF + (edge_ns >> shift) if shift > 0 else edge_ns
-
-
-def _edge_of(index: int) -> int:
-    if index < EXACT_BELOW_NS:
-        return index
-    shift = index // _HALF - 1
-    return (index - shift * _HALF) << shift

@@ -64,10 +64,6 @@ class Timeline:
         """Whether the ramp's time limit has passed: from then on the run goes on with whoever is there."""
         return elapsed_s >= self.ramp_timeout_s
 
-    def longest_s(self) -> float:
-        """Return the most seconds the run can take, drain included."""
-        return self.begins_s(Phase.DONE, self.ramp_timeout_s)
-
     def progress(self, elapsed_s: float, steady_s: float | None) -> float:
         """Return how much of the present phase has passed, 0 to 1; for the ramp, of its time limit."""
         phase = self.phase(elapsed_s, steady_s)

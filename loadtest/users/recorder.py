@@ -17,12 +17,11 @@ from loadtest.metrics.books import Books
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.profile.model import Profile
-from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
 from loadtest.users import messages
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
-from loadtest.users.verdict import Verdict, live_figures, summarise, target_facts
+from loadtest.users.verdict import Verdict, live_figures, manifest_facts, summarise
 
 GO_SLACK_S = 0.3
 FINAL_TIMEOUT_S = 10.0
@@ -85,16 +84,7 @@ class Recorder:
 
     def write_manifest(self, workers: int) -> None:
         """Write what is known before the run begins."""
-        profile = self.profile
-        self.folder.write_manifest(
-            {
-                "profile": {"name": profile.name, "sha256": profile.sha256},
-                "target": target_facts(profile),
-                "harness": harness_facts(workers),
-                "connections": {"target": profile.population.connections},
-                "tags": dict(self._facts.get("tags", {})),
-            }
-        )
+        self.folder.write_manifest(manifest_facts(self.profile, workers, self._facts.get("tags", {})))
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 

@@ -59,6 +59,17 @@ def target_facts(profile: Profile) -> dict[str, Any]:
     }
 
 
+def manifest_facts(profile: Profile, workers: int, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is known before the run begins, with the keys of run.json."""
+    return {
+        "profile": {"name": profile.name, "sha256": profile.sha256},
+        "target": target_facts(profile),
+        "harness": harness_facts(workers),
+        "connections": {"target": profile.population.connections},
+        "tags": dict(tags),
+    }
+
+
 def live_figures(books: Books, now_ns: int, verdict: Verdict) -> dict[str, Any]:
     """Return the figures so far, with the keys of run.json that thresholds read. Clock errors are not among them."""
     return {

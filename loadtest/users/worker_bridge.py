@@ -27,7 +27,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtest import __version__
-from loadtest.clock import NS_PER_S, Clock
+from loadtest.clock import Clock
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
@@ -46,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
 ANNOUNCE_S = 0.25
-GO_SLACK_NS = NS_PER_S // 5
 MOST_WORKERS = 100_000
 
 

@@ -147,22 +147,6 @@ def test_percentiles_of_a_long_tail_are_within_a_thousandth() -> None:
         assert histogram.percentile_ns(percentile) == pytest.approx(exact, rel=1e-3)
 
 
-def test_shifted_moves_small_values_exactly() -> None:
-    moved = histogram_of([10, 20, 2000]).shifted(-15)
-    assert moved.counts == {0: 1, 5: 1, 1985: 1}
-    assert (moved.min_ns, moved.max_ns, moved.negative, moved.count) == (0, 1985, 1, 3)
-    assert Histogram().shifted(5) == Histogram()
-    assert histogram_of([-3, 30]).shifted(-10).negative == 2  # the one from before, and the 0 that it became
-
-
-@given(values.filter(bool), st.integers(min_value=0, max_value=10_000_000_000))
-def test_shifted_errs_by_less_than_two_buckets(recorded: list[int], delta: int) -> None:
-    moved = histogram_of(recorded).shifted(delta)
-    exact = sorted(recorded)[rank(50, len(recorded)) - 1] + delta
-    assert moved.percentile_ns(50) == pytest.approx(exact, rel=2e-3, abs=2)
-    assert (moved.min_ns, moved.max_ns) == (min(recorded) + delta, max(recorded) + delta)
-
-
 def test_wire_is_compact_and_literal() -> None:
     histogram = histogram_of([3, 3, 2049, 4097])
     # indices: 3, 2048, 3072
