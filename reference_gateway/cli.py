@@ -80,6 +80,15 @@ def up(
     ping_timeout: Annotated[
         float, typer.Option(help="Seconds a client has to answer a ping before it is closed.", min=0.1)
     ] = 20.0,
+    capacity: Annotated[
+        float, typer.Option(help="Full connects per second that all nodes work off together; 0: what they can.", min=0)
+    ] = 0.0,
+    handshake_stages: Annotated[
+        int, typer.Option(help="With --capacity: equal services that a connect takes.", min=1, max=64)
+    ] = 4,
+    held_cost: Annotated[
+        float, typer.Option(help="With --capacity: what a held connection takes of it, connects per second.", min=0)
+    ] = 0.0,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -98,6 +107,9 @@ def up(
         start_timeout_s=start_timeout,
         ping_interval_s=ping_interval,
         ping_timeout_s=ping_timeout,
+        capacity_per_s=capacity,
+        handshake_stages=handshake_stages,
+        held_cost_per_s=held_cost,
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=os.environ.get("DATABASE_URL") or None,
     )

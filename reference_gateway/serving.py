@@ -5,18 +5,22 @@ Law: a request body is read to a bound and no further; a part that cannot start 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from reference_gateway.errors import SettingError
+from reference_gateway.gate import Capacity, Gatehouse
 
 BACKLOG: Final = 4096
 # Longer than any pooled client keeps an idle connection: the client closes first, no request meets a closing server.
@@ -28,7 +32,13 @@ class BodyError(ValueError):
     """A request body is too large or not the JSON object it has to be."""
 
 
-def serve(app: ASGIApp, host: str, port: int, ws: Literal["none", "wsproto"] = "none") -> None:
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    ws: Literal["none", "wsproto"] = "none",
+    capacity: Capacity | None = None,
+) -> None:
     """Serve `app` on (host, port) until SIGTERM; open connections then have one second.
 
     Args:
@@ -36,13 +46,14 @@ def serve(app: ASGIApp, host: str, port: int, ws: Literal["none", "wsproto"] = "
         host: address to listen on.
         port: TCP port.
         ws: "wsproto" to accept WebSockets; pings and compression are then the application's own affair.
+        capacity: how many Socket.IO clients may be admitted; None or 0 = no gate.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http="httptools" if capacity is None or not capacity.per_s else _gated(capacity),
         ws=ws,
         ws_max_size=MAX_BODY_BYTES,
         ws_ping_interval=None,
@@ -56,6 +67,18 @@ def serve(app: ASGIApp, host: str, port: int, ws: Literal["none", "wsproto"] = "
         lifespan="on",
     )
     uvicorn.Server(config).run()
+
+
+def _gated(capacity: Capacity) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol behind a gate; made with the first connection, inside the loop."""
+    houses: list[Gatehouse] = []
+
+    def door(server_state: ServerState, **others: Any) -> asyncio.Protocol:
+        if not houses:
+            houses.append(Gatehouse(capacity, lambda: len(server_state.connections)))
+        return houses[0].gate(lambda: HttpToolsProtocol(server_state=server_state, **others))
+
+    return cast(type[asyncio.Protocol], door)
 
 
 def run_part(name: str, start: Callable[[], None]) -> None:

@@ -12,11 +12,13 @@ import asyncio
 import json
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from reference_gateway import wire
 from reference_gateway.broker import Broker
+from reference_gateway.gate import Gatehouse
 
 from . import handshake, packets
 from .framing import FrameReader, text_frame
@@ -86,9 +88,16 @@ class Node:
             reuse_port=settings.reuse_port,
         )
         listener.setblocking(False)
-        self._server = await self._loop.create_server(lambda: Session(self), sock=listener, backlog=settings.backlog)
+        self._server = await self._loop.create_server(self._door(), sock=listener, backlog=settings.backlog)
         port: int = listener.getsockname()[1]
         return port
+
+    def _door(self) -> Callable[[], asyncio.Protocol]:
+        """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""
+        if not self.settings.capacity.per_s:
+            return lambda: Session(self)
+        house = Gatehouse(self.settings.capacity, lambda: self._connections)
+        return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
         """Accept no more, tell every client to go (1001) over `drain_s`, and wait a moment for them to leave."""

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reference_gateway.gate import NO_GATE, Capacity, read_capacity
 from reference_gateway.settings import read_number, read_port, read_text
 
 _SPARE_FDS = 256  # listener, broker, upstream pool, log files, health checks
@@ -39,6 +40,7 @@ class Settings:
     upstream_outstanding: int = 4096  # RG_UPSTREAM_OUTSTANDING: unanswered messages of all clients
     upstream_per_client: int = 64  # RG_UPSTREAM_PER_CLIENT: unanswered messages of one client
     upstream_timeout_s: float = 10.0  # RG_UPSTREAM_TIMEOUT_S
+    capacity: Capacity = NO_GATE  # RG_CAPACITY and others: see `gate`
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -80,6 +82,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         upstream_outstanding=count("RG_UPSTREAM_OUTSTANDING", default.upstream_outstanding, 1, 1_000_000),
         upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),
         upstream_timeout_s=seconds("RG_UPSTREAM_TIMEOUT_S", default.upstream_timeout_s, 0.1),
+        capacity=read_capacity(env),
     )
 
 

@@ -6,6 +6,7 @@ DATABASE_URL                             an SQLAlchemy URL with an async driver
 REDIS_URL                                only with several nodes
 RG_PING_INTERVAL_S, RG_PING_TIMEOUT_S    Engine.IO heartbeat (25, 20)
 RG_POOL_SIZE                             database connections of the process (5)
+RG_CAPACITY and others                   see `reference_gateway.gate`
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 
+from reference_gateway.gate import read_capacity
 from reference_gateway.monolith.app import MonolithSettings, build_app
 from reference_gateway.serving import run_part, serve
 from reference_gateway.settings import read_number, read_port, read_text
@@ -29,7 +31,8 @@ def _start() -> None:
         ping_timeout_s=read_number(env, "RG_PING_TIMEOUT_S", 20.0, 0.1, 3600.0),
         pool_size=int(read_number(env, "RG_POOL_SIZE", 5, 1, 1000)),
     )
-    serve(build_app(settings), read_text(env, "RG_HOST", "127.0.0.1"), read_port(env), ws="wsproto")
+    host, capacity = read_text(env, "RG_HOST", "127.0.0.1"), read_capacity(env)
+    serve(build_app(settings), host, read_port(env), ws="wsproto", capacity=capacity)
 
 
 def main() -> int:

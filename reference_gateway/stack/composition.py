@@ -186,6 +186,9 @@ class _Composer:
             "RG_VERSION": version.name,
             "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
             "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
+            "RG_CAPACITY": f"{self._config.capacity_per_s / self._config.nodes:.9g}",
+            "RG_HANDSHAKE_STAGES": str(self._config.handshake_stages),
+            "RG_HELD_COST": f"{self._config.held_cost_per_s:.9g}",
             "RG_CROWDED": str(int(len(self._nodes) > len(os.sched_getaffinity(0)))),
         }
         if version.shape == "monolith":

@@ -33,6 +33,9 @@ class StackConfig:
         rules_file: the rule table of the private API; None = the shipped one, copied into the data folder.
         start_timeout_s: how long one part may take to become healthy.
         ping_interval_s, ping_timeout_s: Engine.IO's heartbeat, for every gateway node.
+        capacity_per_s: full connects per second that all nodes of a version work off together; 0 = what they can.
+        handshake_stages: services a full connect takes then. held_cost_per_s: what a held connection takes of the
+            capacity, in connects per second.
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -49,6 +52,9 @@ class StackConfig:
     start_timeout_s: float = 20.0
     ping_interval_s: float = 25.0
     ping_timeout_s: float = 20.0
+    capacity_per_s: float = 0.0
+    handshake_stages: int = 4
+    held_cost_per_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None
