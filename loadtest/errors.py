@@ -20,13 +20,14 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `loadtest run` (the other commands use the same numbers where they apply)."""
+    """Exit codes of `loadtest run`; the other commands use the same numbers where they apply, 5 is `gate`'s alone."""
 
     PASS = 0
     THRESHOLD_FAILED = 1
     USAGE = 2
     INVALID = 3
     UNREACHABLE = 4
+    TOO_FEW_RUNS = 5
     INTERRUPTED = 130
 
 

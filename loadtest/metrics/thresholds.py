@@ -181,7 +181,10 @@ def parse(expr: str) -> Threshold:
             f"threshold {_quoted(expr)}: expected metric, one of {' '.join(sorted(_OPS))}, a number with its unit and,"
             f' if wanted, "during PHASE" and "abort", such as {_EXAMPLE}'
         )
-    metric, event = _metric(expr, match["metric"])
+    try:
+        metric, event = find(match["metric"])
+    except UsageError as error:
+        raise UsageError(f"threshold {_quoted(expr)}: {error}") from error
     words = match["rest"].split()
     abort = words[-1] == "abort"
     if abort:
@@ -218,25 +221,37 @@ def _families() -> list[str]:
 
 def evaluate(threshold: Threshold, run: Mapping[str, Any]) -> Outcome:
     """Judge `threshold` by `run`, an object of schema `loadtest.run/1` (finished or as it stands)."""
-    metric = threshold.metric
-    root: Any = run
-    if threshold.event is not None:
-        root = next((event for event in run.get("events") or () if event.get("name") == threshold.event), None)
-    elif threshold.phase is not None:
-        root = _at(run, ("phases", threshold.phase))
-    measured = all((_number(_at(root, path)) or 0) > 0 for path in (metric.needs, metric.per) if path)
-    if root is None or not measured:
-        return Outcome(threshold.expr, None, "NO_DATA")
-    value = _number(_at(root, metric.path))
+    value = figure(run, threshold.metric, threshold.event, threshold.phase)
     if value is None:
-        return Outcome(threshold.expr, None, "FAIL" if metric.never and _has(root, metric.path) else "NO_DATA")
-    if metric.per:
-        value /= _number(_at(root, metric.per)) or math.nan
+        return Outcome(threshold.expr, None, "NO_DATA")
+    if math.isinf(value):
+        return Outcome(threshold.expr, None, "FAIL")
     passed = _OPS[threshold.op](value, threshold.bound)
     return Outcome(threshold.expr, value, "PASS" if passed else "FAIL")
 
 
-def _metric(expr: str, name: str) -> tuple[Metric, str | None]:
+def figure(run: Mapping[str, Any], metric: Metric, event: str | None = None, phase: str | None = None) -> float | None:
+    """Return one figure of `run` in the metric's unit: None is no data, infinity "watched, and it did not come"."""
+    root: Any = run
+    if event is not None:
+        root = next((entry for entry in run.get("events") or () if entry.get("name") == event), None)
+    elif phase is not None:
+        root = _at(run, ("phases", phase))
+    measured = all((_number(_at(root, path)) or 0) > 0 for path in (metric.needs, metric.per) if path)
+    if root is None or not measured:
+        return None
+    value = _number(_at(root, metric.path))
+    if value is None:
+        return math.inf if metric.never and _has(root, metric.path) else None
+    return value / (_number(_at(root, metric.per)) or math.nan) if metric.per else value
+
+
+def find(name: str) -> tuple[Metric, str | None]:
+    """Return the metric of a name as thresholds write it, and the event named in it.
+
+    Raises:
+        UsageError: there is none, with the names close to it.
+    """
     if name in _BY_NAME and not name.startswith("events.<"):
         return _BY_NAME[name], None
     if name.startswith("events."):
@@ -249,7 +264,7 @@ def _metric(expr: str, name: str) -> tuple[Metric, str | None]:
     known = [metric.name.replace("<name>", event) for metric in METRICS]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(m.name for m in METRICS)}"
-    raise UsageError(f"threshold {_quoted(expr)}: unknown metric {_quoted(name)}; {hint}")
+    raise UsageError(f"unknown metric {_quoted(name)}; {hint}")
 
 
 def _bound(text: str, unit: Unit) -> float:

@@ -164,6 +164,13 @@ _UNITS: Mapping[str, Callable[[float], str]] = {
 }
 
 
+def in_unit(value: float, unit: str, metric: str) -> str:
+    """Write a metric's figure, given in the unit it has in run.json; an infinite recovery time is "not recovered"."""
+    if math.isinf(value):
+        return NOT_RECOVERED
+    return factor(value) if metric.endswith("amplification") else _UNITS[unit](value)
+
+
 def threshold_value(expr: str, value: float | None, verdict: str) -> str:
     """Write the measured side of a threshold, in the unit that its metric has in run.json."""
     try:
@@ -173,4 +180,4 @@ def threshold_value(expr: str, value: float | None, verdict: str) -> str:
         return "no data" if value is None else _significant(value)
     if value is None:
         return NOT_RECOVERED if metric.never and verdict == "FAIL" else "no data"
-    return factor(value) if metric.name.endswith("amplification") else _UNITS[metric.unit](value)
+    return in_unit(value, metric.unit, metric.name)
