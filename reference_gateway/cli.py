@@ -48,10 +48,11 @@ ReadyFile = Annotated[
 def versions() -> None:
     """Show the gateway versions and their switches."""
     table = Table(title="gateway versions")
-    for heading in ("version", "shape", "broker for one node", "paced drain", "what it is"):
+    switches = [name.replace("_", " ") for name in VERSIONS[0].switches]
+    for heading in ("version", "shape", *switches, "what it is"):
         table.add_column(heading)
     for row in VERSIONS:
-        table.add_row(row.name, row.shape, _yes(row.broker_for_one_node), _yes(row.paced_drain), row.summary)
+        table.add_row(row.name, row.shape, *map(_yes, row.switches.values()), row.summary)
     _out.print(table)
 
 
@@ -89,6 +90,10 @@ def up(
     held_cost: Annotated[
         float, typer.Option(help="With --capacity: what a held connection takes of it, connects per second.", min=0)
     ] = 0.0,
+    admit: Annotated[
+        float | None,
+        typer.Option(help="Clients per second that the nodes of a version with admission control let in together."),
+    ] = None,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -110,6 +115,7 @@ def up(
         capacity_per_s=capacity,
         handshake_stages=handshake_stages,
         held_cost_per_s=held_cost,
+        admit_per_s=admit,
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=os.environ.get("DATABASE_URL") or None,
     )

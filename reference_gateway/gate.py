@@ -54,13 +54,22 @@ class Gatehouse:
 
     Args:
         held: how many connections the node holds at present.
+        rng: who is served next.
+        refuse: given how many are in hand, the whole answer for a client that is not even to be taken in hand, or None.
     """
 
-    def __init__(self, capacity: Capacity, held: Callable[[], int], rng: Random | None = None) -> None:
+    def __init__(
+        self,
+        capacity: Capacity,
+        held: Callable[[], int],
+        rng: Random | None = None,
+        refuse: Callable[[int], bytes | None] = lambda _in_hand: None,
+    ) -> None:
         self.workshop: Workshop[Gate] = Workshop(
             capacity.per_s, capacity.stages, capacity.held_cost_per_s, rng or Random()
         )
         self._held = held
+        self._refuse = refuse
         self._loop = asyncio.get_running_loop()
         self._worked_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -70,7 +79,11 @@ class Gatehouse:
         return Gate(self, inner)
 
     def enter(self, gate: Gate) -> None:
-        """Take a client in hand."""
+        """Take a client in hand, or refuse it."""
+        refusal = self._refuse(len(self.workshop))
+        if refusal is not None:
+            gate.refuse(refusal)
+            return
         self.workshop.enter(gate)
         if self._timer is None:
             self._worked_s = self._loop.time()
@@ -120,6 +133,11 @@ class Gate(asyncio.Protocol):
         if self._silence is not None:
             self._silence.cancel()
         self._house.workshop.leave(self)
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer for the server, and close."""
+        self._transport.write(answer)
+        self._transport.close()
 
     def hand_over(self) -> None:
         """Give the connection, and all that came on it, to the server proper."""

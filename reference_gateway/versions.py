@@ -1,12 +1,13 @@
 """The gateway versions of the reference stack: a version is a row of this table, never a fork of the code.
 
-A row says which shape the stack has and which switches are on. Adding a version is adding a row; adding a switch is
-adding a field, with the value that leaves the older rows as they were.
+A row says which shape the stack has and which switches are on; each row of the split adds one cure to the one before.
+Adding a version is adding a row; adding a switch is adding a field, with the value that leaves the older rows as they
+were.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from reference_gateway.errors import UnknownVersionError
@@ -20,34 +21,53 @@ class Version:
         name: what `--version` and profiles call it.
         shape: "monolith" = sockets and SQL transactions in one process; "split" = gateway nodes, private API,
             collections service and broker, each its own process.
+        summary: one sentence for the table.
         broker_for_one_node: whether a single node already needs the broker (several nodes always do).
         paced_drain: whether a node ending under a deploy spreads its closes over `drain_seconds`.
-        summary: one sentence for the table.
+        admission: whether a node admits clients at a bounded rate, and refuses the others before any work.
+        retry_slots: whether who is turned away is told when to come back, one after the other at the admitted rate.
     """
 
     name: str
     shape: Literal["monolith", "split"]
-    broker_for_one_node: bool
-    paced_drain: bool
     summary: str
+    broker_for_one_node: bool = False
+    paced_drain: bool = False
+    admission: bool = False
+    retry_slots: bool = False
+
+    @property
+    def switches(self) -> dict[str, bool]:
+        """Every switch by name, in table order."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.type == "bool"}
 
 
-VERSIONS: tuple[Version, ...] = (
-    Version(
-        name="sync",
-        shape="monolith",
-        broker_for_one_node=False,
-        paced_drain=False,
-        summary="the monolith: sockets and database transactions share one process and one pool",
-    ),
-    Version(
-        name="bifrost-1",
-        shape="split",
-        broker_for_one_node=True,
-        paced_drain=True,
-        summary="the naive split: gateway nodes only hold sockets; private API, service and broker behind them",
-    ),
+_SYNC = Version(
+    name="sync",
+    shape="monolith",
+    summary="the monolith: sockets and database transactions share one process and one pool",
 )
+_BIFROST_1 = Version(
+    name="bifrost-1",
+    shape="split",
+    summary="the naive split: gateway nodes only hold sockets; private API, service and broker behind them",
+    broker_for_one_node=True,
+    paced_drain=True,
+)
+_BIFROST_2 = replace(
+    _BIFROST_1,
+    name="bifrost-2",
+    summary="admission control: a token bucket and a cap on handshakes; whoever is over gets a cheap 503",
+    admission=True,
+)
+_BIFROST_3 = replace(
+    _BIFROST_2,
+    name="bifrost-3",
+    summary="retry slots: a refusal says when to come back, and spreads the crowd at the admitted rate",
+    retry_slots=True,
+)
+
+VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3)
 
 
 def names() -> tuple[str, ...]:

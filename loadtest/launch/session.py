@@ -270,7 +270,11 @@ class _Session:
 
 def _stack_flags(target: Target) -> list[str]:
     """Return the flags of `reference-gateway up` that a profile's [target] asks for."""
-    flags = {"--ping-interval": target.ping_interval_s, "--ping-timeout": target.ping_timeout_s}
+    flags = {
+        "--ping-interval": target.ping_interval_s,
+        "--ping-timeout": target.ping_timeout_s,
+        "--admit": target.admit_per_s,
+    }
     return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:g}")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from loadtest.profile.quantities import Seconds
+from loadtest.profile.quantities import PerSecond, Seconds
 from loadtest.profile.section import Section, Several
 
 
@@ -68,6 +68,13 @@ class Target(Section):
     )
     ping_timeout_s: Seconds | None = Field(
         default=None, alias="ping_timeout", gt=0, le=3600, description="Reference stack: patience with a heartbeat."
+    )
+    admit_per_s: PerSecond | None = Field(
+        default=None,
+        alias="admit",
+        gt=0,
+        le=1e6,
+        description="Reference stack: connects per second that versions with admission control let in (2k/s).",
     )
     urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(
         default=(),

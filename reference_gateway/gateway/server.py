@@ -21,6 +21,7 @@ from reference_gateway.broker import Broker
 from reference_gateway.gate import Gatehouse
 
 from . import handshake, packets
+from .admission import open_admission
 from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
 _DRAIN_STEP_S = 0.02
+_KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
 
 
@@ -62,6 +64,7 @@ class Node:
             per_client=settings.upstream_per_client,
             timeout_s=settings.upstream_timeout_s,
         )
+        self.admission = open_admission(settings)
         self.draining = False
         self._was_healthy = False
         self._sockets = 0  # TCP connections, health checks and handshakes included
@@ -96,7 +99,7 @@ class Node:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""
         if not self.settings.capacity.per_s:
             return lambda: Session(self)
-        house = Gatehouse(self.settings.capacity, lambda: self._connections)
+        house = Gatehouse(self.settings.capacity, lambda: self._connections, refuse=self._refusal)
         return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
@@ -158,9 +161,15 @@ class Node:
         session.transport.set_write_buffer_limits(high=self.settings.queue_bytes)
         self.heartbeat.opening(session)
 
+    def settled(self, session: Session) -> None:
+        """Note that a handshake is over, well or not."""
+        if self.admission is not None:
+            self.admission.leave(session)
+
     def left(self, session: Session) -> None:
         """Forget a WebSocket that is closing or gone."""
         self.heartbeat.leave(session)
+        self.settled(session)
         self._connections -= 1
 
     def lost(self) -> None:
@@ -171,6 +180,11 @@ class Node:
 
     def request(self, session: Session, head: bytes) -> bool:
         """Answer a request head; return whether the connection is a WebSocket now."""
+        if not self.settings.capacity.per_s and head.startswith(_KNOCK):  # else the gate has asked
+            refusal = self._refusal()
+            if refusal is not None:
+                session.finish(refusal)
+                return False
         try:
             switch = self._upgrades.known(head)
             if switch is not None:
@@ -203,6 +217,8 @@ class Node:
         session.transport.write(switch + text_frame(hello))
         session.state = OPEN
         self._connections += 1
+        if self.admission is not None:
+            self.admission.enter(session)
         self.measures.sessions_opened += 1
         self.heartbeat.enter(session)
 
@@ -212,6 +228,15 @@ class Node:
         session.finish(handshake.response("431 Request Header Fields Too Large", b""))
 
     # ---- inside
+
+    def _refusal(self, waiting: int = 0) -> bytes | None:
+        """Return the answer for a client that may not come in now, beside `waiting` at the gate; None lets it in."""
+        if self.admission is None:
+            return None
+        refusal = self.admission.knock(self._loop.time(), waiting)
+        if refusal is not None:
+            self.measures.rejected["admission"] += 1
+        return refusal
 
     def _check_room(self) -> None:
         if self.draining:

@@ -254,6 +254,7 @@ class Session(asyncio.Protocol):
         usable = isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS
         self.client = cast(str, claimed) if usable else sid
         self.state = JOINED
+        self.node.settled(self)
         self._send(packets.connect_text(sid))
 
     def _event(self, data: list[object], ack: str | None) -> None:

@@ -41,6 +41,11 @@ class Settings:
     upstream_per_client: int = 64  # RG_UPSTREAM_PER_CLIENT: unanswered messages of one client
     upstream_timeout_s: float = 10.0  # RG_UPSTREAM_TIMEOUT_S
     capacity: Capacity = NO_GATE  # RG_CAPACITY and others: see `gate`
+    admit_per_s: float = 0.0  # RG_ADMIT_PER_S: clients let in per second; 0 = as many as come
+    admit_burst: float = 0.0  # RG_ADMIT_BURST: let in at once after a quiet time; 0 = what comes in a quarter second
+    admit_concurrent: int = 0  # RG_ADMIT_CONCURRENT: handshakes in progress; 0 = what comes in a fifth of a second
+    retry_slots: bool = False  # RG_RETRY_SLOTS=1: a refusal says when to come back
+    retry_cap_s: float = 600.0  # RG_RETRY_CAP_S: the longest wait a refusal asks for
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -83,6 +88,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),
         upstream_timeout_s=seconds("RG_UPSTREAM_TIMEOUT_S", default.upstream_timeout_s, 0.1),
         capacity=read_capacity(env),
+        admit_per_s=read_number(env, "RG_ADMIT_PER_S", default.admit_per_s, 0, 1e6),
+        admit_burst=read_number(env, "RG_ADMIT_BURST", default.admit_burst, 0, 1e6),
+        admit_concurrent=count("RG_ADMIT_CONCURRENT", default.admit_concurrent, 0, 1_000_000),
+        retry_slots=read_text(env, "RG_RETRY_SLOTS", "0") == "1",
+        retry_cap_s=seconds("RG_RETRY_CAP_S", default.retry_cap_s, 0.001),
     )
 
 

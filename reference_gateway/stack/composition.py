@@ -203,6 +203,9 @@ class _Composer:
                 "RG_DRAIN_FILE": str(self._data.drain_file),
                 "RG_CROWDED": str(int(self._config.nodes > len(os.sched_getaffinity(0)))),
             }
+            if version.admission:
+                env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
+                env["RG_RETRY_SLOTS"] = str(int(version.retry_slots))
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
     def _godserver(self) -> Part:

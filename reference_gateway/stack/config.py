@@ -16,6 +16,8 @@ from reference_gateway.versions import Version, find
 
 MAX_NODES: Final = 256
 MAX_PING_S: Final = 3600.0
+#: What the nodes of a stack let in together, per second, unless told otherwise: about half of what two cores can do.
+ADMIT_PER_S: Final = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class StackConfig:
         capacity_per_s: full connects per second that all nodes of a version work off together; 0 = what they can.
         handshake_stages: services a full connect takes then. held_cost_per_s: what a held connection takes of the
             capacity, in connects per second.
+        admit_per_s: clients that the nodes of a version with admission control let in together; None = the capacity,
+            or 2,000 where that is not limited.
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -55,6 +59,7 @@ class StackConfig:
     capacity_per_s: float = 0.0
     handshake_stages: int = 4
     held_cost_per_s: float = 0.0
+    admit_per_s: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None
@@ -74,6 +79,8 @@ class StackConfig:
         for flag, seconds in (("interval", self.ping_interval_s), ("timeout", self.ping_timeout_s)):
             if not 0.1 <= seconds <= MAX_PING_S:
                 raise SettingError(f"--ping-{flag} {seconds:g}: allowed is 0.1 to {MAX_PING_S:g}")
+        if self.admit_per_s is not None and not 0.01 <= self.admit_per_s <= 1e6:
+            raise SettingError(f"--admit {self.admit_per_s:g}: allowed is 0.01 to 1000000")
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:
@@ -85,6 +92,11 @@ class StackConfig:
     def version_label(self) -> str:
         """What the ready file calls the version: its name, or several joined by '+'."""
         return "+".join(version.name for version in self.versions)
+
+    @property
+    def node_admits_per_s(self) -> float:
+        """What one node of a version with admission control lets in, clients per second."""
+        return (self.admit_per_s or self.capacity_per_s or ADMIT_PER_S) / self.nodes
 
     @property
     def needs_broker(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from reference_gateway import versions
@@ -9,8 +11,17 @@ from reference_gateway.errors import ExitCode, UnknownVersionError
 from reference_gateway.stack.config import find_versions
 
 
-def test_names_hold_both_versions_once():
-    assert versions.names() == ("sync", "bifrost-1")
+def test_names_are_those_of_the_story_in_its_order():
+    assert versions.names() == ("sync", "bifrost-1", "bifrost-2", "bifrost-3")
+
+
+def test_each_row_of_the_split_keeps_the_cures_of_the_one_before_and_adds_one():
+    split = [row for row in versions.VERSIONS if row.shape == "split"]
+    for before, after in pairwise(split):
+        kept = {name for name, on in before.switches.items() if on}
+        now = {name for name, on in after.switches.items() if on}
+        assert kept < now
+        assert len(now - kept) == 1
 
 
 @pytest.mark.parametrize("name", versions.names())

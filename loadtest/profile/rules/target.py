@@ -44,8 +44,14 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
                 f'found "{target.dialect}", allowed with stack = "reference": "socketio"',
             )
         return
-    for key in ("nodes", "ping_interval", "ping_timeout"):
-        if target.departs(key if key == "nodes" else f"{key}_s"):
+    fields = {
+        "nodes": "nodes",
+        "ping_interval": "ping_interval_s",
+        "ping_timeout": "ping_timeout_s",
+        "admit": "admit_per_s",
+    }
+    for key, field in fields.items():
+        if target.departs(field):
             found = "" if key != "nodes" else f"found {target.nodes}, "
             yield Objection(
                 (f"target.{key}", "target.stack"), f'{found}allowed only with stack = "reference"; leave it out'

@@ -1,0 +1,95 @@
+"""What each cure of the reference stack does to one and the same storm: 500 clients, all dropped by a deploy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 500
+ADMITTED_PER_S = 100
+
+STORM = f"""
+name = "storm"
+duration = "9s"
+
+[target]
+stack = "reference"
+version = "bifrost-1"
+nodes = 1
+admit = "{ADMITTED_PER_S}/s"
+
+[client]
+auth = {{ client = "{{client}}" }}
+
+[population]
+connections = {CLIENTS}
+
+[[population.channels]]
+name = "collection-{{n}}"
+count = 5
+
+[subscribe]
+event = "subscribe"
+args = [{{ collection = "{{channel}}" }}]
+ack_path = "0.ok"
+ack_equals = true
+
+[publish]
+rate = "10/s"
+event = "edit"
+args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
+ack = true
+marker = "1.text"
+deadline = "2s"
+
+[ramp]
+rate = "{ADMITTED_PER_S}/s"
+
+[phases]
+warmup = "500ms"
+
+[[faults]]
+kind = "deploy"
+after_steady = "1s"
+
+[reconnect]
+policy = "fixed"
+delay = "200ms"
+
+[recovery]
+window = "1s"
+"""
+
+
+def connected_per_s(run: Any) -> list[int]:
+    """Return the connects that succeeded in each second after the deploy."""
+    lines = [json.loads(line) for line in (run.folder / "intervals.jsonl").read_text().splitlines()]
+    (begun_s,) = (line["t_s"] for line in lines if line.get("mark") == "deploy")
+    return [line["connected"] for line in lines if "connected" in line and line["t_s"] > begun_s]
+
+
+def storm_of(run: Any) -> dict[str, Any]:
+    """Return the deploy's event, in which everybody was dropped and came back."""
+    assert run.wait(60) in (0, 1), run.said
+    assert run.result["fanout"]["imbalance"] == 0
+    (event,) = run.result["events"]
+    assert event["dropped"] == event["population"] == CLIENTS
+    assert event["recovery"]["t_sub_s"]["100"] is not None
+    return dict(event["recovery"])
+
+
+def test_admission_control_lets_the_crowd_in_at_its_rate(loadtest_run) -> None:
+    """Without it the whole crowd is let in within a second or two; with it no second sees more than rate and burst."""
+    naive = loadtest_run(STORM, name="naive")
+    admitting = loadtest_run(STORM, "--set", "target.version=bifrost-2", name="admitting")
+    before, after = storm_of(naive), storm_of(admitting)
+    assert max(connected_per_s(naive)) > 2 * ADMITTED_PER_S
+    assert max(connected_per_s(admitting)) <= 1.6 * ADMITTED_PER_S  # a second's worth, the burst, and the clock's edges
+    assert "http_503" not in naive.result["connections"]["failures"]
+    assert admitting.result["connections"]["failures"]["http_503"] > CLIENTS
+    assert after["t_conn_s"]["99"] > 3 > before["t_conn_s"]["99"]
+    assert after["amplification"] > 3
