@@ -1,6 +1,7 @@
 """Ask one part whether it is healthy: one small question on a fresh connection, an answer or not within a bound.
 
     probe_http:  GET /healthz  -> 200          (every part that speaks HTTP)
+    probe_process: the same, and the answer names this process    (a node beside its predecessor on one port)
     probe_redis: PING          -> +PONG        (the broker)
 
 Used by the stack (waiting for parts) and by godserver (choosing nodes). A probe never raises for what the peer does;
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from enum import Enum
 
 _ANSWER_BYTES = 64
@@ -25,14 +27,14 @@ class Health(Enum):
     UNREACHABLE = "accepts no connection"
 
 
-async def _ask(host: str, port: int, question: bytes, timeout_s: float) -> bytes | Health:
-    """Return the first bytes of the answer to `question`, or why there is none within `timeout_s`."""
+async def _ask(host: str, port: int, question: bytes, timeout_s: float, *, whole: bool = False) -> bytes | Health:
+    """Return the first line of the answer to `question`, or all of it, or why there is none within `timeout_s`."""
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(question)
-            return await reader.readline()
+            return await (reader.read() if whole else reader.readline())
     except TimeoutError:
         return Health.SILENT
     except (OSError, ValueError):
@@ -47,10 +49,27 @@ async def _ask(host: str, port: int, question: bytes, timeout_s: float) -> bytes
 
 async def probe_http(host: str, port: int, timeout_s: float = 2.0) -> Health:
     """Return whether `GET /healthz` is answered with status 200 within `timeout_s`."""
-    question = f"GET /healthz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii")
-    answer = await _ask(host, port, question, timeout_s)
+    answer = await _ask(host, port, _health_request(host, port), timeout_s)
+    return answer if isinstance(answer, Health) else _judge(answer)
+
+
+async def probe_process(pid: int, host: str, port: int, timeout_s: float = 2.0) -> Health:
+    """Return what `probe_http` would if process `pid` alone listened there; UNWELL while only others answer."""
+    answer = await _ask(host, port, _health_request(host, port), timeout_s, whole=True)
     if isinstance(answer, Health):
         return answer
+    try:
+        answered = json.loads(answer.partition(b"\r\n\r\n")[2]).get("pid")
+    except (ValueError, AttributeError):
+        return Health.UNWELL
+    return _judge(answer) if answered == pid else Health.UNWELL
+
+
+def _health_request(host: str, port: int) -> bytes:
+    return f"GET /healthz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii")
+
+
+def _judge(answer: bytes) -> Health:
     status = answer[:_ANSWER_BYTES].split(b" ")
     return Health.HEALTHY if len(status) > 1 and status[1] == b"200" else Health.UNWELL
 

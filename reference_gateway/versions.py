@@ -26,6 +26,9 @@ class Version:
         paced_drain: whether a node ending under a deploy spreads its closes over `drain_seconds`.
         admission: whether a node admits clients at a bounded rate, and refuses the others before any work.
         retry_slots: whether who is turned away is told when to come back, one after the other at the admitted rate.
+        handover: whether a deploy brings the new process up beside the old one, which then closes its clients at the
+            admitted rate, each with a slot.
+        dithered_lifetime: whether a connection is closed, with a slot, when it is an hour old, give or take a half.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Version:
     paced_drain: bool = False
     admission: bool = False
     retry_slots: bool = False
+    handover: bool = False
+    dithered_lifetime: bool = False
 
     @property
     def switches(self) -> dict[str, bool]:
@@ -66,8 +71,15 @@ _BIFROST_3 = replace(
     summary="retry slots: a refusal says when to come back, and spreads the crowd at the admitted rate",
     retry_slots=True,
 )
+_BIFROST_4 = replace(
+    _BIFROST_3,
+    name="bifrost-4",
+    summary="paced drain: the new node first, then the old one's clients at the admitted rate; dithered lifetimes",
+    handover=True,
+    dithered_lifetime=True,
+)
 
-VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3)
+VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3, _BIFROST_4)
 
 
 def names() -> tuple[str, ...]:

@@ -128,6 +128,7 @@ TRY_AGAIN_LATER = CloseCode(1013, "try again later: the node is full or cannot w
 SLOW_CONSUMER = CloseCode(4008, "slow consumer: the outgoing queue is full", True)
 PROTOCOL_ERROR = CloseCode(4009, "Engine.IO or Socket.IO protocol error", False)
 PING_TIMEOUT = CloseCode(4010, "no answer to a ping", True)
+COME_BACK = CloseCode(4013, "retry-after=<seconds>: come back then, to any node", True)
 
 #: Every close code the stack sends, by number. 1xxx as in RFC 6455 section 7.4.1, 4xxx private to this stack.
 CLOSE_CODES = MappingProxyType(
@@ -145,6 +146,12 @@ CLOSE_CODES = MappingProxyType(
             SLOW_CONSUMER,
             PROTOCOL_ERROR,
             PING_TIMEOUT,
+            COME_BACK,
         )
     }
 )
+
+
+def come_back(after_s: float) -> CloseCode:
+    """Return the close that tells a client when to come back, in decimal seconds."""
+    return COME_BACK._replace(meaning=f"retry-after={after_s:.3f}")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -103,12 +105,12 @@ class Node:
         return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
-        """Accept no more, tell every client to go (1001) over `drain_s`, and wait a moment for them to leave."""
+        """Accept no more, tell every client to go at the pace of `_drain_s`, and wait a moment for them to leave."""
         self.draining = True
         if self._server is not None:
             self._server.close()
         sessions = list(self.heartbeat)
-        over_s = self._drain_s()
+        over_s = self._drain_s(len(sessions))
         log.info("draining %d connections over %g s", len(sessions), over_s)
         start_s = self._loop.time()
         closed = 0
@@ -117,7 +119,7 @@ class Node:
             share = min(1.0, (elapsed_s + _DRAIN_STEP_S) / over_s) if over_s else 1.0
             due = max(closed + 1, int(len(sessions) * share))
             for session in sessions[closed:due]:
-                cast(Session, session).close(wire.GOING_AWAY)
+                cast(Session, session).close(self.farewell())
             closed = due
             if closed < len(sessions):
                 await asyncio.sleep(_DRAIN_STEP_S)
@@ -130,8 +132,8 @@ class Node:
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
 
-    def _drain_s(self) -> float:
-        """Return the seconds of this drain: what a deploy has left in the drain file, else the setting."""
+    def _drain_s(self, connections: int) -> float:
+        """Return the seconds of this drain: what a deploy has left in the drain file or its pace, else the setting."""
         try:
             asked = float(Path(self.settings.drain_file).read_text()) if self.settings.drain_file else None
         except FileNotFoundError:
@@ -139,7 +141,15 @@ class Node:
         except (OSError, ValueError) as error:
             log.warning("drain file %s is not readable as seconds (%s)", self.settings.drain_file, error)
             asked = None
+        if asked == 0 and self.settings.drain_per_s:
+            return connections / self.settings.drain_per_s
         return self.settings.drain_s if asked is None else max(0.0, asked)
+
+    def farewell(self) -> wire.CloseCode:
+        """Return what to close a client with that may come back: with a slot, if this node hands them out."""
+        if self.admission is None or self.admission.slots is None:
+            return wire.GOING_AWAY
+        return wire.come_back(self.admission.slots.take(self._loop.time()))
 
     async def close(self) -> None:
         """End the timer, the hub, the upstream and the broker."""
@@ -216,6 +226,8 @@ class Node:
         )
         session.transport.write(switch + text_frame(hello))
         session.state = OPEN
+        if settings.lifetime_s:
+            session.turns = max(1, round(settings.lifetime_s * (0.5 + random.random()) / settings.ping_interval_s))
         self._connections += 1
         if self.admission is not None:
             self.admission.enter(session)
@@ -250,6 +262,7 @@ class Node:
         body = {
             "node": self.settings.node,
             "version": self.settings.version,
+            "pid": os.getpid(),
             "connections": self._connections,
             "draining": self.draining,
             "broker_healthy": self.broker.healthy,

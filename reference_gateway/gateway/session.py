@@ -48,7 +48,18 @@ _PING_FRAME = text_frame(packets.PING_TEXT)
 class Session(asyncio.Protocol):
     """A connection; 120 bytes of our own, the rest is the transport's."""
 
-    __slots__ = ("assembly", "bucket", "calls", "channels", "client", "node", "state", "transport", "unanswered_tick")
+    __slots__ = (
+        "assembly",
+        "bucket",
+        "calls",
+        "channels",
+        "client",
+        "node",
+        "state",
+        "transport",
+        "turns",
+        "unanswered_tick",
+    )
 
     transport: asyncio.Transport
 
@@ -59,6 +70,7 @@ class Session(asyncio.Protocol):
         self.channels: tuple[Channel, ...] = ()
         self.client = ""
         self.calls = 0
+        self.turns = -1  # pings left until the end of its lifetime; below 0: none is set
         self.unanswered_tick: int | None = None
         self.bucket: set[Pinged] | None = None
 
@@ -136,7 +148,11 @@ class Session(asyncio.Protocol):
     # ---- the heartbeat calls
 
     def ping(self) -> None:
-        """Send an Engine.IO ping."""
+        """Send an Engine.IO ping, unless the client's time is over."""
+        self.turns -= 1
+        if self.turns == 0:
+            self.close(self.node.farewell())
+            return
         self.node.writer.send(self, _PING_FRAME)
 
     def ping_timed_out(self) -> None:

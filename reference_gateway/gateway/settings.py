@@ -28,6 +28,8 @@ class Settings:
     close_grace_s: float = 5.0  # RG_CLOSE_GRACE_S: from our close frame to the end of the socket
     drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
     drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, the seconds in it count instead
+    drain_per_s: float = 0.0  # RG_DRAIN_PER_S: closes per second if that file says 0; 0 = at once
+    lifetime_s: float = 0.0  # RG_LIFETIME_S: a connection is closed at this age, give or take a half; 0 = never
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
     max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows
     max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
@@ -75,6 +77,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         close_grace_s=seconds("RG_CLOSE_GRACE_S", default.close_grace_s, 0.1),
         drain_s=seconds("RG_DRAIN_SECONDS", default.drain_s, 0),
         drain_file=read_text(env, "RG_DRAIN_FILE", default.drain_file),
+        drain_per_s=read_number(env, "RG_DRAIN_PER_S", default.drain_per_s, 0, 1e6),
+        lifetime_s=seconds("RG_LIFETIME_S", default.lifetime_s, 0),
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
         max_connections=count("RG_MAX_CONNECTIONS", (most := _connections_by_fd_limit()), 1, most),
         max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),

@@ -28,6 +28,9 @@ from reference_gateway.storage.location import sqlite_url
 from reference_gateway.versions import Version
 
 LOOPBACK: Final = "127.0.0.1"
+#: A drain sends clients away a little slower than the others let them in, so that nobody meets a refusal.
+DRAIN_SHARE: Final = 0.9
+LIFETIME_S: Final = 3600.0
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -206,6 +209,11 @@ class _Composer:
             if version.admission:
                 env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
                 env["RG_RETRY_SLOTS"] = str(int(version.retry_slots))
+            if version.handover:
+                env["RG_REUSE_PORT"] = "1"
+                env["RG_DRAIN_PER_S"] = f"{DRAIN_SHARE * self._config.node_admits_per_s:.9g}"
+            if version.dithered_lifetime:
+                env["RG_LIFETIME_S"] = f"{LIFETIME_S:g}"
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
     def _godserver(self) -> Part:

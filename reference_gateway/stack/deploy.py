@@ -3,8 +3,10 @@
     all-at-once: end all together -> start all anew       every client is dropped in the same moment
     rolling:     for each node: end (drained) -> start -> healthy -> next node
 
-The new processes listen on the same ports. A node of a version that drains spreads its closes over `drain_seconds`;
-the number reaches it through the drain file, read when SIGTERM arrives.
+A version with handover starts a node's new process first, on the same port, and ends the old one when that is healthy;
+all at once then means all nodes side by side. The new processes listen on the same ports. A node of a version that
+drains spreads its closes over `drain_seconds`; the number reaches it through the drain file, read when SIGTERM arrives;
+0 leaves it to the pace of the version, if it has one.
 """
 
 from __future__ import annotations
@@ -95,6 +97,9 @@ class Deployer:
         return {"replaced": [part.name for part in self._gateways], "seconds": seconds}
 
     async def _replace(self, parts: Sequence[Part], order: DeployOrder) -> None:
+        if all(find(part.version).handover for part in parts):
+            await self._supervisor.replace_all(parts, MAX_DRAIN_S + END_GRACE_S)
+            return
         drains = any(find(part.version).paced_drain for part in parts)
         grace_s = (order.drain_seconds if drains else 0.0) + END_GRACE_S
         await self._supervisor.stop_all(parts, grace_s, patient=True)

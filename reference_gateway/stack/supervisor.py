@@ -2,6 +2,7 @@
 
     start(part) -> spawn -> probe until healthy -> keep: wait for the end -> backoff -> spawn -> ...
     stop(part)  -> no longer kept -> SIGTERM -> (grace) -> SIGKILL
+    replace(part) -> spawn beside -> probe until healthy -> SIGTERM to the old one
 
 Law: a part that is being stopped or replaced is never restarted behind the back of who stops it.
 """
@@ -12,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from reference_gateway.errors import PartFailedError
-from reference_gateway.health import Health
+from reference_gateway.health import Health, probe_process
 from reference_gateway.stack.forking import Nursery
-from reference_gateway.stack.part import Part, State
+from reference_gateway.stack.part import Part, Probe, State
 from reference_gateway.stack.process import Process, spawn
 
 FIRST_BACKOFF_S: Final = 0.1
@@ -61,12 +63,7 @@ class Supervisor:
         Raises:
             PartFailedError: at least one did not come up; the first failure is raised, the others are cancelled.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part in parts:
-                    group.create_task(self.start(part))
-        except* PartFailedError as failures:
-            raise failures.exceptions[0] from None
+        await _all(self.start(part) for part in parts)
 
     async def stop(self, part: Part, grace_s: float, patient: bool = False) -> None:
         """End `part`, by force after `grace_s` (if `patient`, not while it is working), and stop keeping it."""
@@ -80,11 +77,41 @@ class Supervisor:
             await part.process.end(grace_s, patient)
         part.state = State.STOPPED
 
+    async def replace(self, part: Part, grace_s: float) -> None:
+        """Start a new process of `part` beside the running one, and end the old one once the new one is healthy.
+
+        Both listen on the same port meanwhile (SO_REUSEPORT); the old one is given `grace_s`, longer while it works.
+
+        Raises:
+            PartFailedError: the new one did not come up; the old one goes on.
+        """
+        old, keeper = part.process, self._keepers.pop(part.name, None)
+        if old is None or old.returncode is not None or keeper is None:
+            raise PartFailedError(f"{part.name} is not running: there is nothing to replace")
+        keeper.cancel()
+        try:
+            await self._bring_up(part, beside=True)
+        except PartFailedError:
+            part.process, part.state = old, State.HEALTHY
+            raise
+        finally:
+            self._keepers[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
+        await old.end(grace_s, patient=True)
+
+    async def replace_all(self, parts: Sequence[Part], grace_s: float) -> None:
+        """Replace parts side by side.
+
+        Raises:
+            PartFailedError: as `start_all`.
+        """
+        await _all(self.replace(part, grace_s) for part in parts)
+
     async def stop_all(self, parts: Sequence[Part], grace_s: float, patient: bool = False) -> None:
         """End parts side by side; `grace_s` and `patient` as in `stop`."""
         await asyncio.gather(*(self.stop(part, grace_s, patient) for part in parts))
 
-    async def _bring_up(self, part: Part) -> None:
+    async def _bring_up(self, part: Part, *, beside: bool = False) -> None:
+        """Start a process of `part` and wait until it is healthy; `beside` = another one listens there as well."""
         part.state = State.STARTING
         try:
             process: Process
@@ -96,18 +123,19 @@ class Supervisor:
             raise PartFailedError(f"{part.name} cannot be started: {error}") from None
         part.process = process
         try:
-            await self._wait_healthy(part, process)
+            probe = partial(probe_process, process.pid) if beside else part.probe
+            await self._wait_healthy(part, process, probe)
         except BaseException:
             await process.end(0.0)
             part.state = State.STOPPED
             raise
         part.state = State.HEALTHY
 
-    async def _wait_healthy(self, part: Part, process: Process) -> None:
+    async def _wait_healthy(self, part: Part, process: Process, probe: Probe) -> None:
         begun_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while True:
-            health = await part.probe(part.host, part.port, _PROBE_TIMEOUT_S)
+            health = await probe(part.host, part.port, _PROBE_TIMEOUT_S)
             if process.returncode is not None:
                 raise PartFailedError(f"{part.name} ended with status {process.returncode}\n{part.log_tail()}")
             if health is Health.HEALTHY:
@@ -142,3 +170,17 @@ class Supervisor:
                 else:
                     log.warning("%s is healthy again, process %s", part.name, part.pid)
                     break
+
+
+async def _all(steps: Iterable[Awaitable[None]]) -> None:
+    """Take steps side by side; the first that fails is raised, the others are cancelled."""
+
+    async def take(step: Awaitable[None]) -> None:
+        await step
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(take(step))
+    except* PartFailedError as failures:
+        raise failures.exceptions[0] from None

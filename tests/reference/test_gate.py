@@ -18,6 +18,13 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.protocol = None
         self.aborted = False
+        self.written = b""
+
+    def write(self, data):
+        self.written += data
+
+    def close(self):
+        self.aborted = True
 
     def set_protocol(self, protocol):
         self.protocol = protocol
@@ -91,6 +98,23 @@ def test_who_gives_up_is_forgotten_and_who_floods_is_cut():
         flood.data_received(REQUEST)
         flood.data_received(bytes(70_000))
         assert transport.aborted
+
+    asyncio.run(scenario())
+
+
+def test_who_is_refused_gets_a_last_answer_and_is_never_in_hand():
+    async def scenario():
+        in_hand = []
+        house = Gatehouse(
+            Capacity(per_s=0.001), lambda: 0, refuse=lambda now: in_hand.append(now) or (b"no" * now or None)
+        )
+        connect(house)[0].data_received(REQUEST)
+        gate, transport = connect(house)
+        gate.data_received(REQUEST)
+        assert in_hand == [0, 1]
+        assert transport.written == b"no"
+        assert transport.is_closing()
+        assert len(house.workshop) == 1
 
     asyncio.run(scenario())
 

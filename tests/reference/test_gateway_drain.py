@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from reference_gateway.broker.memory import MemoryBroker
 from reference_gateway.gateway.server import Node
 from reference_gateway.gateway.settings import Settings
+
+from .conftest import FakeClient
 
 
 @pytest.mark.parametrize(("content", "seconds"), [(None, 3.0), ("0.5", 0.5), ("0", 0.0), ("soon", 3.0), ("-1", 0.0)])
@@ -23,8 +26,66 @@ def test_drain_file_counts_before_the_setting_when_it_holds_seconds(
 
     async def drain_s() -> float:
         node = Node(replace(Settings(), drain_s=3.0, drain_file=str(file)), MemoryBroker())
-        found = node._drain_s()
+        found = node._drain_s(connections=100)
         await node.close()
         return found
 
     assert asyncio.run(drain_s()) == seconds
+
+
+@pytest.mark.parametrize(("content", "seconds"), [("0", 0.5), ("2", 2.0), (None, 0.0)])
+def test_pace_of_the_version_counts_in_a_deploy_that_names_no_seconds(
+    tmp_path: Path, content: str | None, seconds: float
+) -> None:
+    file = tmp_path / "drain"
+    if content is not None:
+        file.write_text(content)
+
+    async def drain_s() -> float:
+        node = Node(replace(Settings(), drain_per_s=200.0, drain_file=str(file)), MemoryBroker())
+        found = node._drain_s(connections=100)
+        await node.close()
+        return found
+
+    assert asyncio.run(drain_s()) == seconds
+
+
+def test_drained_clients_are_told_to_come_back_one_after_the_other(run_node: Callable[..., None]) -> None:
+    async def scenario(node: Node, client_of: type[FakeClient]) -> None:
+        clients = [client_of(node).join() for _ in range(5)]
+        drain = asyncio.ensure_future(node.drain())
+        await asyncio.sleep(0)
+        waits = []
+        for client in clients:
+            ((first, payload),) = client.took_frames()
+            assert (first, payload[:2]) == (0x88, (4013).to_bytes(2, "big"))
+            told = payload[2:].decode()
+            assert told.startswith("retry-after=")
+            waits.append(float(told.removeprefix("retry-after=")))
+            client.transport.close()
+        await drain
+        assert sorted(waits) == pytest.approx([0.05, 0.15, 0.25, 0.35, 0.45], abs=0.02)
+
+    run_node(scenario, admit_per_s=10 / 0.9, admit_burst=5, admit_concurrent=10, retry_slots=True)
+
+
+def test_connection_ends_with_a_slot_when_its_time_is_over(run_node: Callable[..., None]) -> None:
+    async def scenario(node: Node, client_of: type[FakeClient]) -> None:
+        clients = [client_of(node).join() for _ in range(40)]
+        pings = dict.fromkeys(clients, 0)
+        ended = []
+        while len(ended) < len(clients):
+            node.heartbeat.tick()
+            for client in clients:
+                for first, payload in client.took_frames():
+                    if first == 0x88:
+                        assert payload[:2] == (4013).to_bytes(2, "big")
+                        ended.append(pings[client])
+                    else:
+                        pings[client] += 1
+                        client.send_text("3")
+        assert min(ended) >= 4
+        assert max(ended) <= 15
+        assert len(set(ended)) > 5
+
+    run_node(scenario, lifetime_s=10, ping_interval_s=1, admit_per_s=1000, retry_slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,7 @@ def test_health_tells_draining(run_node: Run) -> None:
         assert json.loads(body) == {
             "node": "gateway-1",
             "version": "bifrost-1",
+            "pid": os.getpid(),
             "connections": 0,
             "draining": True,
             "broker_healthy": True,

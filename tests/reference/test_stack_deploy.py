@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from reference_gateway.errors import DeployError, DeployRunningError, PartFailedError
-from reference_gateway.stack.deploy import END_GRACE_S, Deployer, DeployOrder
+from reference_gateway.stack.deploy import END_GRACE_S, MAX_DRAIN_S, Deployer, DeployOrder
 
 
 class Supervisor:
@@ -25,6 +25,9 @@ class Supervisor:
         assert patient
         self.calls.append(("stop", [part.name for part in parts], grace_s, self.drain_file.read_text()))
         await self.gate.wait()
+
+    async def replace_all(self, parts, grace_s):
+        self.calls.append(("replace", [part.name for part in parts], grace_s, self.drain_file.read_text()))
 
     async def start_all(self, parts):
         for part in parts:
@@ -65,6 +68,18 @@ def test_version_without_paced_drain_gets_no_more_time(tmp_path):
     deployer, supervisor = deployer_of(tmp_path, version="sync")
     asyncio.run(deployer.deploy(DeployOrder("all-at-once", 60.0)))
     assert supervisor.calls[0][2] == END_GRACE_S
+
+
+def test_version_with_handover_starts_the_new_before_it_ends_the_old(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path, version="bifrost-4")
+    asyncio.run(deployer.deploy(DeployOrder("rolling", 0.0)))
+    asyncio.run(deployer.deploy(DeployOrder("all-at-once", 3.0)))
+    grace_s = MAX_DRAIN_S + END_GRACE_S
+    assert supervisor.calls == [
+        ("replace", ["gateway-1"], grace_s, "0\n"),
+        ("replace", ["gateway-2"], grace_s, "0\n"),
+        ("replace", ["gateway-1", "gateway-2"], grace_s, "3\n"),
+    ]
 
 
 def test_only_one_deploy_at_a_time(tmp_path):
