@@ -28,6 +28,7 @@ from loadtest.herd.listener import Listener
 from loadtest.herd.opening import Opening, Step
 from loadtest.herd.outage import Outages
 from loadtest.herd.poller import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
+from loadtest.herd.queue_delay import QueueDelay
 from loadtest.herd.slots import Slots
 from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, WAITING
 from loadtest.herd.subscribing import Subscribing
@@ -82,7 +83,8 @@ class Herd:
         self._rng = rng
         self._hooks = hooks
         self._groups = clients.groups
-        self._wires = Wires(poller)
+        self.queue_delay = QueueDelay()
+        self._wires = Wires(poller, self.queue_delay)
         opening.use(self._wires)
         self._listener = Listener(
             self, self._wires, dialect, ledger, hooks, self.account, groups=self._groups, run=settings.run, clock=clock
@@ -112,10 +114,6 @@ class Herd:
             self.slots.set(slot, WAITING)
             self.slots.planned[slot] = at_ns
             self._timers.arm(slot, at_ns)
-
-    def index(self, slot: int) -> int:
-        """Return the client index of a slot."""
-        return self.slots.index[slot]
 
     def state(self, slot: int) -> int:
         """Return the state of a slot (`states`)."""
@@ -306,6 +304,8 @@ class Herd:
         self._opening.forget(slot)
         self.slots.live_since[slot] = now
         self.outages.subscribed(slot, now)
+        if self.ledger is not None:
+            self._wires.sample(slot)
         if not self.slots.awaits_canary[slot]:
             self.outages.recovered(slot, now)
         if self._watchdog_ns:

@@ -14,11 +14,17 @@ import struct
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from loadtest.clock import NS_PER_S
 from loadtest.errors import UsageError
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the local port at connect(), when the destination is known, so ports are reused per destination."""
 
+SO_TIMESTAMPNS = 35
+"""Linux: have the kernel tell when what is read had arrived, as a `struct timespec` of CLOCK_REALTIME (socket(7))."""
+
+_TIMESPEC = struct.Struct("@ll")
+_ROOM_FOR_STAMP = _socket.CMSG_SPACE(_TIMESPEC.size)
 _REASONS = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -159,6 +165,38 @@ def write(fd: int, data: bytes) -> tuple[int, str | None]:
         return 0, None
     except OSError as error:
         return 0, reason_of(error.errno)
+
+
+def stamp_arrivals(fd: int) -> bool:
+    """Have the kernel stamp what arrives from now on; False where it cannot."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    finally:
+        sock.detach()
+    return True
+
+
+def read_stamped(fd: int, most: int) -> tuple[bytes, int | None]:
+    """Read as os.read does; return the bytes and when the last segment of them arrived, in ns of CLOCK_REALTIME.
+
+    The time is None for what arrived before the kernel was asked to stamp, and for the end of the stream.
+
+    Raises:
+        OSError: as os.read; BlockingIOError when there is nothing.
+    """
+    sock = _socket.socket(fileno=fd)
+    try:
+        data, extras, _, _ = sock.recvmsg(most, _ROOM_FOR_STAMP)
+    finally:
+        sock.detach()
+    for level, kind, stamp in extras:
+        if level == _socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(stamp) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+            return data, seconds * NS_PER_S + nanoseconds
+    return data, None
 
 
 def close(fd: int, *, reset: bool = False) -> None:

@@ -4,8 +4,8 @@
                  had to wait (and from then on: an edge that nobody waits for comes only along with another)
 
 Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
-Everything else goes through `receive`, also a slot with output waiting: its next edge must be seen. Nothing here knows
-what the bytes mean.
+Everything else goes through `receive`, also a slot with output waiting, whose next edge must be seen, and the few whose
+arrivals the kernel stamps (`queue_delay`). Nothing here knows what the bytes mean.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from array import array
 
 from loadtest.herd import sockets
 from loadtest.herd.poller import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
+from loadtest.herd.queue_delay import QueueDelay
 from loadtest.herd.sockets import Target
 from loadtest.herd.tls import TlsSession, reason_of_tls
 
@@ -28,10 +29,11 @@ _WATCHED = _LISTENING | EPOLLOUT
 
 
 class Wires:
-    """Connections of one herd on one poller."""
+    """Connections of one herd on one poller; `queue_delay` gets what sampled ones waited to be read."""
 
-    def __init__(self, poller: Poller) -> None:
+    def __init__(self, poller: Poller, queue_delay: QueueDelay) -> None:
         self._poller = poller
+        self._queue_delay = queue_delay
         self._fd = array("i")
         self.slot_of: list[int] = []
         self.quick: list[int] = []
@@ -43,6 +45,7 @@ class Wires:
         """Make room for `slots` slots in all."""
         self._fd.extend([-1] * (slots - len(self._fd)))
         self._wants_quick.extend(bytes(slots - len(self._wants_quick)))
+        self._queue_delay.grow(slots)
 
     def is_open(self, slot: int) -> bool:
         """Whether the slot has a descriptor."""
@@ -104,8 +107,15 @@ class Wires:
         self._settle(slot)
 
     def _settle(self, slot: int) -> None:
-        quick = self._wants_quick[slot] and slot not in self._tls and slot not in self._outbox
+        watched = slot in self._queue_delay.watched
+        quick = self._wants_quick[slot] and not watched and slot not in self._tls and slot not in self._outbox
         self.quick[self._fd[slot]] = slot if quick else -1
+
+    def sample(self, slot: int) -> None:
+        """Measure from now on how long what arrives on this slot waits to be read, if the slot is of the sample."""
+        if self._queue_delay.wants(slot) and self.is_open(slot) and sockets.stamp_arrivals(self._fd[slot]):
+            self._queue_delay.watched.add(slot)
+            self._settle(slot)
 
     def send(self, slot: int, data: bytes) -> str | None:
         """Send `data`, keeping what does not fit; return why it cannot be sent, or None."""
@@ -149,11 +159,12 @@ class Wires:
                 whatever comes later, an end too, makes an edge of its own.
         """
         fd = self._fd[slot]
+        stamped = slot in self._queue_delay.watched
         parts: list[bytes] = []
         end: str | None = None
         for _ in range(MOST_READS):
             try:
-                data = os.read(fd, READ_BYTES)
+                data = self._read_stamped(fd) if stamped else os.read(fd, READ_BYTES)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -178,6 +189,12 @@ class Wires:
             return b"", reason_of_tls(error)
         return plain, end or self._write(slot, session.pending()) or ("eof" if session.ended else None)
 
+    def _read_stamped(self, fd: int) -> bytes:
+        data, arrived_wall_ns = sockets.read_stamped(fd, READ_BYTES)
+        if arrived_wall_ns is not None:
+            self._queue_delay.enter(arrived_wall_ns)
+        return data
+
     def close(self, slot: int, *, reset: bool = False) -> None:
         """Close the slot's connection, if it has one."""
         fd = self._fd[slot]
@@ -186,6 +203,7 @@ class Wires:
         self._fd[slot] = -1
         self.slot_of[fd] = self.quick[fd] = -1
         self._wants_quick[slot] = False
+        self._queue_delay.watched.discard(slot)
         self._outbox.pop(slot, None)
         self._tls.pop(slot, None)
         sockets.close(fd, reset=reset)

@@ -46,7 +46,6 @@ class Gauge:
     connections: Counter[str] = field(default_factory=Counter)
     cpu_percent: float = 0.0
     rss_bytes: int = 0
-    lag_p99_ns: int = 0
 
 
 class Books:
@@ -105,7 +104,6 @@ class Books:
         gauge.seq, gauge.t_ns, gauge.final = report.seq, report.t_ns, report.final
         gauge.connections = Counter() if gauge.lost else report.connections
         gauge.cpu_percent, gauge.rss_bytes = report.cpu_percent, report.rss_bytes
-        gauge.lag_p99_ns = report.lag.percentile_ns(99) or 0
         self.cpu_max_percent = max(self.cpu_max_percent, report.cpu_percent)
         self.gc_max_ms = max(self.gc_max_ms, report.gc_max_ms)
         self.errors += report.errors
@@ -247,6 +245,7 @@ class Books:
             "generator": {
                 "lateness_p99_ms": _ms(interval.lateness.percentile_ns(99)),
                 "loop_lag_p99_ms": _ms(interval.lag.percentile_ns(99)),
+                "receive_queue_p99_ms": _ms(interval.receive_queue.percentile_ns(99)),
                 "cpu_max_percent": max((gauge.cpu_percent for gauge in live), default=None),
                 "rss_bytes": sum(gauge.rss_bytes for gauge in live),
             },
@@ -361,6 +360,7 @@ class Books:
         return {
             "lateness_p99_ms": _ms(self.total.lateness.percentile_ns(99)),
             "loop_lag_p99_ms": _ms(self.total.lag.percentile_ns(99)),
+            **self.strain.receive_queue().figures(),
             "cpu_max_percent": self.cpu_max_percent,
             "clock_error_ms": clock_error_ms,
             "workers_lost": sum(gauge.lost for gauge in self.workers.values()),

@@ -14,6 +14,7 @@ from typing import Any
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.delivery import MOST_TRACES
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.wire import integer
 
@@ -75,6 +76,7 @@ class WorkerReport:
     lateness: Histogram
     outages: dict[str, list[object]]
     lag: Histogram
+    receive_queue: ReceiveQueue
     cpu_percent: float
     rss_bytes: int
     gc_max_ms: float
@@ -112,6 +114,7 @@ class WorkerReport:
             lateness=_histogram(publishing.get("lateness"), "lateness"),
             outages=_outages(data.get("outages")),
             lag=_histogram(generator.get("lag"), "lag"),
+            receive_queue=ReceiveQueue.read(generator.get("receive_queue")),
             cpu_percent=_number(generator.get("cpu_percent"), "cpu_percent"),
             rss_bytes=integer(generator.get("rss_bytes"), "rss_bytes", 0, 1 << 50),
             gc_max_ms=_number(generator.get("gc_max_ms"), "gc_max_ms"),

@@ -1,7 +1,12 @@
-"""How hard each worker had it: its loop lag, publish lateness and CPU, and when it was worst.
+"""How hard each worker had it: its loop lag, publish lateness, receive queue and CPU, and when it was worst.
 
 Law: a percentile over all workers hides the one that is drowning among fifty-nine that are not; so the generator is
-judged by its worst worker (METRICS.md, "The generator is part of the path").
+judged by its worst worker (METRICS.md, "The generator is part of the path"; the rule is in `results.summary`).
+
+Lag and lateness say that the worker did not get its turn; the receive queue says that what arrived waited for it. That
+need not be a fault: of one message to 2,000 connections at once, the last is read after all others, by the fastest of
+readers. So its worst moment is kept with the CPU used then: a reader that was busy all the time could not keep up, one
+that had time left had only been told everything at once.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.report import WorkerReport
 
 
@@ -18,9 +24,24 @@ from loadtest.metrics.report import WorkerReport
 class _Worker:
     lag: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
+    queue: ReceiveQueue = field(default_factory=ReceiveQueue)
     cpu_percent: float = 0.0
     worst_ns: int = -1
     worst_at_ns: int = 0
+    queue_worst_ns: int = -1
+    queue_worst_at_ns: int = 0
+    queue_cpu_percent: float = 0.0
+
+    def receive_queue(self, zero_ns: int) -> dict[str, float | None] | None:
+        """Return "receive_queue" of the worker's figures; None when nothing was sampled."""
+        if not self.queue.delays.count:
+            return None
+        return {
+            "p99_ms": _ms(self.queue.delays.percentile_ns(99)),
+            "worst_ms": self.queue_worst_ns / NS_PER_MS,
+            "worst_at_s": round((self.queue_worst_at_ns - zero_ns) / NS_PER_S, 3),
+            "cpu_percent": self.queue_cpu_percent,
+        }
 
 
 class Strain:
@@ -38,12 +59,26 @@ class Strain:
         delay_ns = max(report.lag.percentile_ns(99) or 0, report.lateness.percentile_ns(99) or 0)
         if delay_ns > worker.worst_ns:
             worker.worst_ns, worker.worst_at_ns = delay_ns, report.t_ns
+        worker.queue.follow(report.receive_queue)
+        waited_ns = report.receive_queue.delays.percentile_ns(99)
+        if waited_ns is not None and waited_ns > worker.queue_worst_ns:
+            worker.queue_worst_ns, worker.queue_worst_at_ns = waited_ns, report.t_ns
+            worker.queue_cpu_percent = report.cpu_percent
+
+    def receive_queue(self) -> ReceiveQueue:
+        """Return the receive queues of all workers as one."""
+        everybody = ReceiveQueue()
+        for worker in self._workers.values():
+            everybody.join(worker.queue)
+        return everybody
 
     def figures(self, zero_ns: int) -> list[dict[str, Any]]:
         """Return "workers" of "generator" in run.json, by number.
 
         Keys: worker, loop_lag_p99_ms and lateness_p99_ms over the run, cpu_max_percent of one interval, worst_ms (the
-        larger of both p99 in the worst interval) and worst_at_s (its end, since the start of the run).
+        larger of both p99 in the worst interval) and worst_at_s (its end, since the start of the run); receive_queue,
+        None where nothing was sampled: p99_ms over the run, worst_ms (the p99 of the worst interval), worst_at_s, and
+        cpu_percent, what the worker used of a core in it.
         """
         return [
             {
@@ -53,6 +88,7 @@ class Strain:
                 "cpu_max_percent": worker.cpu_percent,
                 "worst_ms": worker.worst_ns / NS_PER_MS,
                 "worst_at_s": round((worker.worst_at_ns - zero_ns) / NS_PER_S, 3),
+                "receive_queue": worker.receive_queue(zero_ns),
             }
             for number, worker in sorted(self._workers.items())
         ]

@@ -25,6 +25,7 @@ class Sums:
         self.fanout = Histogram()
         self.lateness = Histogram()
         self.lag = Histogram()
+        self.receive_queue = Histogram()
         self.histograms = {name: Histogram() for name in HERD_HISTOGRAMS}
         self.first_drop_ns = 0
 
@@ -39,6 +40,7 @@ class Sums:
         self.unsent += report.unsent
         self.lateness.add(report.lateness)
         self.lag.add(report.lag)
+        self.receive_queue.add(report.receive_queue.delays)
         for name, histogram in report.histograms.items():
             self.histograms[name].add(histogram)
         if report.first_drop_ns:

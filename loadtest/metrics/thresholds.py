@@ -121,6 +121,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("events.<name>.outage", "s", ("recovery", "outage_s_mean"), needs=("population",)),
     Metric("generator.lateness.p99", "ms", ("generator", "lateness_p99_ms")),
     Metric("generator.loop_lag.p99", "ms", ("generator", "loop_lag_p99_ms")),
+    Metric("generator.receive_queue.p99", "ms", ("generator", "receive_queue_p99_ms")),
     Metric("generator.cpu_max", "percent", ("generator", "cpu_max_percent")),
     Metric("generator.clock_error", "ms", ("generator", "clock_error_ms")),
     Metric("workers_lost", "count", ("generator", "workers_lost")),
@@ -145,6 +146,10 @@ class Threshold:
     bound: float
     phase: str | None = None
     abort: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure in `metric.unit` is as wanted."""
+        return _OPS[self.op](value, self.bound)
 
     def aborts(self, outcome: Outcome) -> bool:
         """Whether `outcome`, judged while the run goes on, ends it. A recovery that has not come *yet* does not."""
@@ -226,8 +231,7 @@ def evaluate(threshold: Threshold, run: Mapping[str, Any]) -> Outcome:
         return Outcome(threshold.expr, None, "NO_DATA")
     if math.isinf(value):
         return Outcome(threshold.expr, None, "FAIL")
-    passed = _OPS[threshold.op](value, threshold.bound)
-    return Outcome(threshold.expr, value, "PASS" if passed else "FAIL")
+    return Outcome(threshold.expr, value, "PASS" if threshold.holds(value) else "FAIL")
 
 
 def figure(run: Mapping[str, Any], metric: Metric, event: str | None = None, phase: str | None = None) -> float | None:

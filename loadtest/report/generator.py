@@ -1,6 +1,7 @@
 """How far to trust a run: the generator's own account, judged by the rule of METRICS.md and said in a sentence.
 
     lateness p99, loop lag p99 --against 10 % of the gated fan-out percentile--> "good" | "with care" | "not at all"
+    receive queue p99          --its share of it-------------------------------> "good" | "with care"
 
 The verdict of the run is decided elsewhere; this only explains. "with care" begins at half of the limit.
 """
@@ -48,14 +49,18 @@ def trust(run: Mapping[str, Any]) -> Trust:
     # Without a gate the rule cannot condemn the run, but the reader still wants to know.
     against_ms, worst = (gate_ms, 2) if gate_ms else (w.number(run, "fanout", "latency_ms", "p99"), 1)
     named = "the gated fan-out percentile" if gate_ms else "the fan-out p99"
-    for what, key in (("publishes left late by", "lateness_p99_ms"), ("the event loop lagged by", "loop_lag_p99_ms")):
+    for what, key, gravest in (
+        ("publishes left late by", "lateness_p99_ms", worst),
+        ("the event loop lagged by", "loop_lag_p99_ms", worst),
+        ("what arrived waited to be read for", "receive_queue_p99_ms", 1),
+    ):
         value_ms = w.number(run, "generator", key)
         if value_ms is None:
             continue
         sentence = f"{what} {w.milliseconds(value_ms)} (p99)"
         if against_ms:
             share = value_ms / against_ms
-            grades.add(worst if share > GENERATOR_SHARE else 1 if share > GENERATOR_SHARE / 2 else 0)
+            grades.add(gravest if share > GENERATOR_SHARE else 1 if share > GENERATOR_SHARE / 2 else 0)
             sentence += f", {w.percent(share)} of {named}"
         said.append(sentence)
     cpu = w.number(run, "generator", "cpu_max_percent")
@@ -92,6 +97,7 @@ def generator_table(run: Mapping[str, Any]) -> Html:
     rows = (
         ("Publish lateness, p99", w.milliseconds(w.number(run, "generator", "lateness_p99_ms")), limit),
         ("Event-loop lag, p99", w.milliseconds(w.number(run, "generator", "loop_lag_p99_ms")), limit),
+        ("Receive queue, p50, p99, max", *_receive_queue(run)),
         (
             "CPU of the busiest worker",
             w.percent(None if cpu is None else cpu / 100),
@@ -103,15 +109,26 @@ def generator_table(run: Mapping[str, Any]) -> Html:
     return table(("The generator itself", "Measured", "Limit"), rows, "The generator's own account", "generator")
 
 
+def _receive_queue(run: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what messages waited to be read, and of what that is known."""
+    figures = [w.number(run, "generator", f"receive_queue_{key}_ms") for key in ("p50", "p99", "max")]
+    if None in figures:
+        return w.NOT_MEASURED, ""
+    reads, connections = (w.number(run, "generator", f"receive_queue_{key}") for key in ("count", "connections"))
+    return ", ".join(map(w.milliseconds, figures)), f"{w.count(reads)} reads on {w.count(connections)} connections"
+
+
 def generator_chart(data: ReportData) -> Chart | None:
-    """Return lateness and loop lag of the generator over time, or None without them."""
-    series = {key: data.column("generator", key) for key in ("lateness_p99_ms", "loop_lag_p99_ms")}
+    """Return lateness, loop lag and receive queue of the generator over time, or None without them."""
+    keys = ("lateness_p99_ms", "loop_lag_p99_ms", "receive_queue_p99_ms")
+    series = {key: data.column("generator", key) for key in keys}
     if not any(value is not None for column in series.values() for value in column):
         return None
     line = Timeline(data, series)
     styles = (
         ("lateness_p99_ms", "publish lateness p99", "@series-1", "solid"),
         ("loop_lag_p99_ms", "loop lag p99", "@series-2", "dash"),
+        ("receive_queue_p99_ms", "receive queue p99", "@series-3", "dot"),
     )
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "name": name, "x": line.x, "y": line.columns[key]}
@@ -125,9 +142,7 @@ def generator_chart(data: ReportData) -> Chart | None:
         caption="How late the harness itself was. Where these lines rise, the figures above contain the harness.",
         traces=traces,
         layout=line.layout("milliseconds"),
-        head=("Phase", "Length", "Worst lateness p99", "Worst loop lag p99", "Highest CPU, %"),
-        rows=rows_by_phase(
-            data, (series["lateness_p99_ms"], "max ms"), (series["loop_lag_p99_ms"], "max ms"), (cpu, "max")
-        ),
+        head=("Phase", "Length", *(f"Worst {name}" for _, name, _, _ in styles), "Highest CPU, %"),
+        rows=rows_by_phase(data, *((series[key], "max ms") for key in keys), (cpu, "max")),
         log_axis=True,
     )

@@ -136,9 +136,11 @@ def delivery(totals: Mapping[str, float]) -> list[Text]:
 def generator(line: Mapping[str, Any]) -> list[Text]:
     """Return the generator's own health in this second."""
     cpu = w.number(line, "generator", "cpu_max_percent")
-    late, lag = (_ms(line, "generator", key).strip() for key in ("lateness_p99_ms", "loop_lag_p99_ms"))
+    late, lag, queue = (
+        _ms(line, "generator", f"{key}_p99_ms").strip() for key in ("lateness", "loop_lag", "receive_queue")
+    )
     told = (
-        f"late {late}  lag {lag}  "
+        f"late {late}  lag {lag}  queue {queue}  "
         f"CPU {'-' if cpu is None else f'{cpu:.0f} %'}  memory {w.size(w.number(line, 'generator', 'rss_bytes'))}"
     )
     return [_row("Generator", (told, "red" if (cpu or 0) > 80 else "dim"))]

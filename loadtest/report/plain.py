@@ -109,6 +109,7 @@ def _figures(line: Mapping[str, Any]) -> str:
         f"lost={whole('delivery', 'lost')}",
         f"late_p99_ms={decimal('generator', 'lateness_p99_ms')}",
         f"lag_p99_ms={decimal('generator', 'loop_lag_p99_ms')}",
+        f"queue_p99_ms={decimal('generator', 'receive_queue_p99_ms')}",
         f"cpu_percent={whole('generator', 'cpu_max_percent')}",
     ]
     for event in w.items(line, "events")[-1:]:

@@ -14,6 +14,15 @@ The generator's rule (METRICS): the publish lateness p99 or loop lag p99 of its 
 percentile, that is of the value *measured* for a threshold on `fanout.latency.*`. Measured, not the bar: the bar says
 what the target may take, the measured figure is the one that the generator's own delay is a part of. Without such a
 threshold the measured p99 stands in, and delays below 250 ms are let pass.
+
+Its receive queue is another matter: a message to everybody at once waits there by nature, since one reader reads one
+connection after the other. It only ever adds to a latency, so a run that passes with it would pass without. It makes
+a run invalid when it exceeds those 10 % and
+
+    the worker was busy     80 % of a core or more in its worst interval: it could not keep up with what arrived
+    or it decides           a threshold on a time of fan-out fails, and would hold if that time were shorter by it
+
+Else its share is told (`report.generator`), no more.
 """
 
 from __future__ import annotations
@@ -31,7 +40,12 @@ GENERATOR_SHARE = 0.10
 """The largest part of a gated percentile that the generator's own delay may be."""
 
 UNGATED_MS = 250.0
-"""Delay of the generator that no run may have, whatever it gates: far above that of a busy but healthy worker."""
+"""Delay of the generator that no run may have, whatever it gates.
+
+Far above that of a busy but healthy worker (10 to 20 ms), also of many that share cores and tick every 40 ms, since
+what such a run judges are counts, and recoveries of seconds, of which a quarter of a second is a tenth. A fan-out time
+that nobody gated, but somebody reads, is graded beside it: `report.generator.trust`.
+"""
 
 FULL_CORE_PERCENT = 80.0
 """From here on a worker counts as busy with its own work."""
@@ -154,7 +168,45 @@ def generator_faults(
                 f"The generator's {words} of {delay_ms:.3g} ms exceeds {words_of_limit}:"
                 f" the harness was the narrowest pipe.{_advice(worst)}"
             )
+    queues = [worker for worker in generator.get("workers") or () if worker.get("receive_queue")]
+    slowest = max(queues, key=lambda worker: worker["receive_queue"]["p99_ms"], default=None)
+    if slowest is not None:
+        queue = slowest["receive_queue"]
+        if queue["p99_ms"] > limit_ms and queue["cpu_percent"] >= FULL_CORE_PERCENT:
+            found.append(
+                f"What arrived waited {queue['p99_ms']:.3g} ms (p99) in the generator's receive queue, more than"
+                f" {words_of_limit}: the harness was the narrowest pipe. {_queue_at_its_worst(slowest)}:"
+                " it could not keep up; give the run more workers or fewer connections."
+            )
+        found += _decided_by_the_queue(slowest, thresholds, outcomes)
     return found
+
+
+def _decided_by_the_queue(
+    worker: Mapping[str, Any], thresholds: Sequence[Threshold], outcomes: Sequence[Outcome]
+) -> list[str]:
+    """Return a sentence for every time of fan-out that may have failed by the generator's receive queue alone."""
+    p99_ms = worker["receive_queue"]["p99_ms"]
+    return [
+        f"{reason(threshold, outcome)[:-1]}, of which up to {p99_ms:.3g} ms (p99) are the generator's own receive"
+        f" queue: without it the threshold may hold. {_queue_at_its_worst(worker)}: give the run more workers,"
+        " so that each reads a smaller part of a burst."
+        for threshold, outcome in zip(thresholds, outcomes, strict=True)
+        if threshold.metric.name.startswith("fanout.")
+        and threshold.metric.unit == "ms"
+        and outcome.verdict == "FAIL"
+        and outcome.value is not None
+        and p99_ms > GENERATOR_SHARE * outcome.value
+        and threshold.holds(max(0.0, outcome.value - p99_ms))
+    ]
+
+
+def _queue_at_its_worst(worker: Mapping[str, Any]) -> str:
+    queue = worker["receive_queue"]
+    return (
+        f"Worker {worker['worker']} had it worst, {queue['worst_ms']:.3g} ms at {queue['worst_at_s']:.0f} s"
+        f" with {queue['cpu_percent']:.0f} % CPU"
+    )
 
 
 def _advice(worker: Mapping[str, Any] | None) -> str:

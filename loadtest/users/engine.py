@@ -26,6 +26,7 @@ from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
 from loadtest.herd.herd import Herd
 from loadtest.herd.poller import Poller
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 
 logger = logging.getLogger(__name__)
 
@@ -158,12 +159,17 @@ class Engine:
     def take(self) -> dict[str, Any]:
         """Return the generator's own account since the last call, as plain values.
 
-        Keys: lag (histogram), cpu_percent (of one core), rss_bytes, gc_ms, gc_max_ms, errors.
+        Keys: lag (histogram), receive_queue (`ReceiveQueue`), cpu_percent (of one core), rss_bytes, gc_ms, gc_max_ms,
+        errors.
         """
+        receive_queue = ReceiveQueue()
+        for herd in self.herds:
+            receive_queue.join(herd.queue_delay.take())
         wall, cpu = time.monotonic(), time.process_time()
         elapsed = max(wall - self._cpu_at[0], 1e-6)
         account = {
             "lag": self._lag.to_wire(),
+            "receive_queue": receive_queue.to_wire(),
             "cpu_percent": round(100 * (cpu - self._cpu_at[1]) / elapsed, 1),
             "rss_bytes": self._process.memory_info().rss,
             "gc_ms": self._collected_ns / NS_PER_MS,

@@ -65,7 +65,7 @@ class Client:
     @property
     def index(self) -> int:
         """Number of this client in the population."""
-        return self._user.herd.index(self.slot)
+        return self._user.herd.slots.index[self.slot]
 
     @property
     def connected(self) -> bool:
@@ -194,7 +194,7 @@ class HerdUser(User):
         bridge = bridge_of(self.environment)
         now_ns = bridge.clock()
         if now_ns <= start_ns + NS_PER_S:
-            times = [start_ns + round(self.herd.index(slot) * NS_PER_S / rate_per_s) for slot in self.slots]
+            times = [start_ns + round(self.herd.slots.index[slot] * NS_PER_S / rate_per_s) for slot in self.slots]
         else:
             base_ns, step_ns = max(now_ns, bridge.ramp_free_ns), bridge.of * NS_PER_S / rate_per_s
             times = [base_ns + round(place * step_ns) for place in range(len(self.slots))]

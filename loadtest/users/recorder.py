@@ -225,6 +225,7 @@ class Recorder:
             "connections.connect": total.histograms["connect"],
             "connections.subscribe": total.histograms["subscribe"],
             "publish.ack": total.histograms["ack"],
+            "generator.receive_queue": total.receive_queue,
         }
         self.folder.append_histograms(0.0, max(0.0, self.elapsed_s(end_ns)), histograms)
         self.folder.write_curves({name: event.curve.as_curve() for name, event in self.books.events.items()})

@@ -17,6 +17,7 @@ from loadtest.herd.account import Account
 from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import Announced, Ledger
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.service_recovery import ServiceRecovery
 from tests.bench.figure import Figure
 from tests.bench.scale import Scale
@@ -92,6 +93,7 @@ def _reports(worker: int, seconds: int) -> Iterator[dict[str, Any]]:
             "outages": {},
             "generator": {
                 "lag": lag.to_wire(),
+                "receive_queue": ReceiveQueue(lag, 8).to_wire(),
                 "cpu_percent": 50.0,
                 "rss_bytes": 50_000_000,
                 "gc_ms": 1.0,

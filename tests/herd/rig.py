@@ -58,7 +58,8 @@ class Rig:
     """A herd of `size` slots and its server; `dialect` and the rest as `Herd` wants them.
 
     Connections over loopback stand at once, and the herd asks at once; with `at_once` False it is told that they do
-    not, as by a network: everything then goes by the poller.
+    not, as by a network: everything then goes by the poller. Of so few connections all would be sampled for the
+    receive queue's delay, and none be read the quick way: only if `sampled`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Rig:
         hooks: Hooks | None = None,
         listening: bool = True,
         at_once: bool = True,
+        sampled: bool = False,
         **settings: Any,
     ) -> None:
         self.server = Server()
@@ -91,6 +93,8 @@ class Rig:
             hooks=hooks,
             clock=self.clock,
         )
+        if not sampled:
+            self.herd.queue_delay.grow = lambda slots: None  # type: ignore[method-assign]
         if not at_once:
             wires, connect = self.herd._wires, self.herd._wires.open
             wires.open = lambda slot, target, source, first=b"": connect(slot, target, source)  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from wsproto.events import AcceptConnection
 from loadtest.clock import NS_PER_S
 from loadtest.herd.states import BOOTSTRAP, CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, UPGRADING, WAITING
 from loadtest.herd.wires import READ_BYTES
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.pacing.reconnect import Fixed, Never, Phoenix
 from loadtest.protocol.websocket_dialect import WebSocketDialect
 from tests.herd.peers import FewClients, close, frame, marker, revision, text
@@ -287,6 +288,37 @@ def test_fast_path_and_slow_path_keep_the_same_books(make: MakeRig) -> None:
     assert without.get("imbalance", 0) == 0
     assert fast.herd.account.counts["foreign"] == slow.herd.account.counts["foreign"] == 5
     assert fast.herd.account.counts["received"] == slow.herd.account.counts["received"] == 5
+
+
+def test_a_sampled_connection_keeps_the_same_books(make: MakeRig) -> None:
+    quick, sampled = make(5), make(5, sampled=True)
+    quick.come()
+    sampled.come()
+    assert deliver(quick) == deliver(sampled)
+    assert sampled.herd.account.counts["received"] == 5
+    assert quick.herd.queue_delay.take().delays.count == 0
+    reads = sampled.herd.queue_delay.take()
+    assert (reads.connections, reads.delays.count) == (5, 45)
+
+
+def test_the_receive_queue_is_measured_in_session_only_and_after_a_return_again(make: MakeRig) -> None:
+    rig = make(3, sampled=True)
+    peers = rig.come()
+    assert rig.herd.queue_delay.take().delays.count == 0, "what opens a session is not what arrives in it"
+    peers[0].rst()
+    rig.pump(lambda: rig.state(0) == WAITING)
+    assert rig.herd.queue_delay.take().connections == 2
+    rig.advance(1.0)
+    rig.pump(rig.all_live)
+    assert rig.herd.queue_delay.take() == ReceiveQueue(connections=3, error_ns=pytest.approx(0, abs=100_000))
+    rig.say(rig.server.peers[1:], revision(0, sched_ns=rig.clock.now_ns))
+    assert rig.herd.queue_delay.take().delays.count == 3
+
+
+def test_publishers_receive_queues_are_not_fan_outs(make: MakeRig) -> None:
+    rig = make(2, sampled=True, listening=False)
+    rig.come()
+    assert rig.herd.queue_delay.take().connections == 0
 
 
 def test_hooks_hear_the_same_bytes_every_time(make: MakeRig) -> None:

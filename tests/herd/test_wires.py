@@ -7,13 +7,17 @@ import os
 import resource
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from loadtest.clock import NS_PER_MS, now_ns
+from loadtest.herd import sockets
 from loadtest.herd.poller import EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from loadtest.herd.queue_delay import QueueDelay
 from loadtest.herd.sockets import Target
 from loadtest.herd.wires import MAX_OUTBOX_BYTES, MOST_READS, READ_BYTES, Wires
 from tests.herd.peers import accept, listen, reset
@@ -53,7 +57,8 @@ class Pair:
     def __init__(self, host: str = "127.0.0.1", backlog: int = 128) -> None:
         self.server = listen(host, backlog=backlog)
         self.epoll = WatchedPoller()
-        self.wires = Wires(self.epoll)
+        self.queue_delay = QueueDelay()
+        self.wires = Wires(self.epoll, self.queue_delay)
         self.wires.grow(8)
         name = f"[{host}]" if ":" in host else host
         self.target = Target.of(f"ws://{name}:{self.server.getsockname()[1]}/")
@@ -540,10 +545,106 @@ def test_poller_that_refuses_closes_what_was_opened(pair: Pair) -> None:
         def register(self, fd: int, eventmask: int) -> None:
             raise OSError(errno.ENOSPC, "no more watches")
 
-    wires = Wires(Full())  # type: ignore[arg-type]
+    wires = Wires(Full(), QueueDelay())  # type: ignore[arg-type]
     wires.grow(1)
     for first in (b"", b"first", BIG):
         assert wires.open(0, pair.target, None, first) == (False, "enospc")
         assert not wires.is_open(0)
         assert set(wires.slot_of) == {-1}
         assert not wires._outbox
+
+
+# --- the receive queue's delay ---------------------------------------------------------------------------------------
+
+
+def waited_ms(pair: Pair) -> list[float]:
+    """Return what the reads since the last call had waited, ascending, each in ms."""
+    delays = pair.queue_delay.take().delays
+    return [value_ns / NS_PER_MS for value_ns in delays.at_ranks_ns(range(1, delays.count + 1))]
+
+
+def speak(pair: Pair, peer: socket.socket, data: bytes = b"x", slot: int = 0, wait_s: float = 0.0) -> float:
+    """Have the peer send `data`, let it wait, and read it; return how long it waited at least, in ms."""
+    peer.sendall(data)
+    sent_ns = now_ns()
+    pair.wait(slot, EPOLLIN)
+    time.sleep(wait_s)  # what is measured
+    at_least_ms = (now_ns() - sent_ns) / NS_PER_MS
+    assert pair.wires.receive(slot, to_the_end=False) == (data, None)
+    return at_least_ms
+
+
+def test_a_sampled_slot_tells_how_long_its_bytes_had_waited(pair: Pair) -> None:
+    peer = pair.open()
+    pair.wires.sample(0)
+    before_ns = now_ns()
+    at_least = sorted(speak(pair, peer, wait_s=wait_s) for wait_s in (0.0, 0.03, 0.06))
+    at_most_ms = (now_ns() - before_ns) / NS_PER_MS
+    told = waited_ms(pair)
+    assert len(told) == 3
+    for told_ms, least_ms, most_ms in zip(told, at_least, [*at_least[1:], at_most_ms], strict=True):
+        assert least_ms - 0.01 <= told_ms < most_ms
+
+
+def test_bytes_that_piled_up_count_once_and_by_the_newest(pair: Pair) -> None:
+    peer = pair.open()
+    pair.wires.sample(0)
+    peer.sendall(b"old")
+    time.sleep(0.05)  # what is measured
+    assert speak(pair, peer, b"") < 40
+    peer.sendall(b"old")
+    time.sleep(0.05)
+    peer.sendall(b"new")
+    pair.wait(0, EPOLLIN)
+    assert pair.wires.receive(0, to_the_end=False) == (b"oldnew", None)
+    (told_ms,) = waited_ms(pair)
+    assert told_ms < 40
+
+
+def test_a_sampled_slot_is_never_quick_until_it_is_another_connections(pair: Pair) -> None:
+    peer = pair.open()
+    fd = pair.wires._fd[0]
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[fd] == 0
+    pair.wires.sample(0)
+    assert pair.wires.quick[fd] == -1
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[fd] == -1
+    pair.wires.close(0)
+    peer.close()
+    assert pair.queue_delay.watched == set()
+    pair.open()
+    pair.wires.make_quick(0, on=True)
+    assert pair.wires.quick[pair.wires._fd[0]] == 0
+
+
+def test_what_ends_a_sampled_connection_is_told_as_of_any(pair: Pair) -> None:
+    for end, told in ((socket.socket.close, "eof"), (reset, "reset")):
+        peer = pair.open()
+        pair.wires.sample(0)
+        end(peer)
+        pair.wait(0, EPOLLRDHUP | EPOLLHUP)
+        assert pair.wires.receive(0) == (b"", told)
+        pair.wires.close(0)
+    assert waited_ms(pair) == []
+
+
+def test_only_the_sample_is_stamped_and_a_slot_without_connection_is_not(pair: Pair) -> None:
+    pair.wires.sample(3)
+    assert pair.queue_delay.watched == set()
+    pair.wires.grow(10_000)
+    peer = pair.open(1)
+    assert not pair.queue_delay.wants(1)
+    pair.wires.sample(1)
+    speak(pair, peer, slot=1)
+    assert (pair.queue_delay.watched, waited_ms(pair)) == (set(), [])
+
+
+def test_a_kernel_that_cannot_stamp_leaves_everything_as_it_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "SO_TIMESTAMPNS", 9_999)
+    peer = pair.open()
+    pair.wires.make_quick(0, on=True)
+    pair.wires.sample(0)
+    assert pair.wires.quick[pair.wires._fd[0]] == 0
+    speak(pair, peer)
+    assert waited_ms(pair) == []

@@ -141,7 +141,9 @@ LINE = {
     "connect_ms": dict.fromkeys(("count", "p50", "p90", "p99", "max")),
     "fanout": dict.fromkeys(("published", "delivered", "p50_ms", "p90_ms", "p99_ms", "max_ms")),
     "delivery": dict.fromkeys(("expected", "delivered", "lost", "duplicated", "reordered")),
-    "generator": dict.fromkeys(("lateness_p99_ms", "loop_lag_p99_ms", "cpu_max_percent", "rss_bytes")),
+    "generator": dict.fromkeys(
+        ("lateness_p99_ms", "loop_lag_p99_ms", "receive_queue_p99_ms", "cpu_max_percent", "rss_bytes")
+    ),
     "events": [dict.fromkeys(("name", "at_s", "population", "connected", "subscribed", "dropped"))],
 }
 """The keys of intervals.jsonl; `log` is the recorder's."""

@@ -9,6 +9,7 @@ import pytest
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.books import Books
 from loadtest.metrics.delivery import MOST_TRACES
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery
@@ -42,6 +43,7 @@ def assert_is_the_report(report: WorkerReport) -> None:
     assert trace.latencies == histogram(1, 2, 3)
     assert (report.published, report.unsent, report.publish_failures) == (5, 1, {"refused": 1})
     assert (report.lateness, report.lag) == (histogram(0.5), histogram(0.25))
+    assert report.receive_queue == ReceiveQueue(histogram(0.75), connections=4, error_ns=100, discarded=2)
     assert (report.cpu_percent, report.rss_bytes, report.gc_max_ms, report.errors) == (12.5, 1 << 26, 1.5, 0)
     assert list(report.outages) == ["deploy"]
 
@@ -74,6 +76,11 @@ MALFORMED: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     (("outages", "deploy"), "outages", [*NO_LISTS, [{}], [curve_wire(), {"population": -1}]]),
     (("generator",), "generator", NO_OBJECTS),
     (("generator", "lag"), "lag", HISTOGRAMS),
+    (("generator", "receive_queue"), "receive_queue", NO_OBJECTS),
+    (("generator", "receive_queue", "delays"), "receive_queue delays", HISTOGRAMS),
+    (("generator", "receive_queue", "connections"), "connections", NO_NUMBERS),
+    (("generator", "receive_queue", "error_ns"), "error_ns", NO_NUMBERS),
+    (("generator", "receive_queue", "discarded"), "discarded", NO_NUMBERS),
     (("generator", "cpu_percent"), "cpu_percent", FIGURES),
     (("generator", "rss_bytes"), "rss_bytes", NO_NUMBERS),
     (("generator", "gc_max_ms"), "gc_max_ms", FIGURES),

@@ -5,15 +5,18 @@ from typing import Any
 
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.strain import Strain
+from tests.metrics.wires import histogram
 
 
-def report(worker: int, at_s: int, lag_ms: int, cpu_percent: float) -> Any:
+def report(worker: int, at_s: int, lag_ms: int, cpu_percent: float, waited_ms: float | None = None) -> Any:
     lag = Histogram()
     lag.record(lag_ms * 1_000_000, 100)
+    queue = ReceiveQueue(Histogram() if waited_ms is None else histogram(waited_ms), connections=8)
     return SimpleNamespace(
-        worker=worker, t_ns=at_s * NS_PER_S, lag=lag, lateness=Histogram(), cpu_percent=cpu_percent
-    )  # fmt: skip
+        worker=worker, t_ns=at_s * NS_PER_S, lag=lag, lateness=Histogram(), cpu_percent=cpu_percent, receive_queue=queue
+    )
 
 
 def test_each_worker_has_its_own_account_and_its_worst_moment() -> None:
@@ -27,3 +30,16 @@ def test_each_worker_has_its_own_account_and_its_worst_moment() -> None:
     assert drowning["cpu_max_percent"] == 23.0
     assert drowning["loop_lag_p99_ms"] == 300.0
     assert drowning["lateness_p99_ms"] is None
+    assert well["receive_queue"] is None
+
+
+def test_the_receive_queue_at_its_worst_is_kept_with_the_cpu_used_then() -> None:
+    strain = Strain()
+    for at_s, waited_ms, cpu_percent in ((11, None, 99.0), (12, 20.0, 40.0), (13, 5.0, 95.0)):
+        strain.add(report(3, at_s, 1, cpu_percent, waited_ms))
+    strain.add(report(4, 12, 1, 10.0, 1.0))
+    (worker, _) = strain.figures(10 * NS_PER_S)
+    assert worker["receive_queue"] == {"p99_ms": 20.0, "worst_ms": 20.0, "worst_at_s": 2.0, "cpu_percent": 40.0}
+    assert worker["worst_ms"] == 1.0
+    everybody = strain.receive_queue()
+    assert everybody == ReceiveQueue(histogram(20, 5, 1), connections=16)

@@ -12,6 +12,7 @@ from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.herd.account import Account
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import Announced, Ledger
+from loadtest.metrics.receive_queue import ReceiveQueue
 
 T = 1_000 * NS_PER_S
 
@@ -75,6 +76,7 @@ def report_wire(worker: int = 0, seq: int = 1, **changes: Any) -> dict[str, Any]
         "outages": {},
         "generator": {
             "lag": histogram(0.25).to_wire(),
+            "receive_queue": ReceiveQueue(histogram(0.75), 4, 100, 2).to_wire(),
             "cpu_percent": 12.5,
             "rss_bytes": 1 << 26,
             "gc_ms": 0.0,

@@ -117,6 +117,11 @@ def make_run(scale: float = 1.0, version: str = "bifrost-1") -> dict[str, Any]:
         "generator": {
             "lateness_p99_ms": 0.31,
             "loop_lag_p99_ms": 0.9,
+            "receive_queue_p50_ms": 0.11,
+            "receive_queue_p99_ms": 0.52,
+            "receive_queue_max_ms": 3.2,
+            "receive_queue_count": 5_520,
+            "receive_queue_connections": 79,
             "cpu_max_percent": 61.0,
             "clock_error_ms": 0.0,
             "workers_lost": 0,
@@ -180,6 +185,7 @@ def make_intervals(scale: float = 1.0, end_s: int = END_S, seed: int = 7) -> lis
                 "generator": {
                     "lateness_p99_ms": round(0.2 + rng.random() * 0.2, 3),
                     "loop_lag_p99_ms": round(0.6 + rng.random() * 0.5 + (3 if storm else 0), 3),
+                    "receive_queue_p99_ms": 0.62 if storm else 0.41,
                     "cpu_max_percent": 35.0 + (26 if storm else rng.random() * 4),
                     "rss_bytes": 88_000_000,
                 },

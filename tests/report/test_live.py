@@ -53,7 +53,7 @@ def test_view_after_a_deploy_shows_everything(width: int) -> None:
         "p50  5.64 ms",
         "p99  31.9 ms",
         "100 % of 350,000 due; 0 lost",
-        "late 0.38 ms  lag 4.02 ms  CPU 61 %",
+        "late 0.38 ms  lag 4.02 ms  queue 0.62 ms  CPU 61 %",
         "88.2 % back, 2.9 s since 5,000 dropped",
         "32.1   deploy: all-at-once, 2 nodes",
         "34.0   deploy complete: 2 nodes replaced in 1.2 s",

@@ -105,6 +105,43 @@ def test_one_drowning_worker_is_named_although_all_of_them_together_look_well(
     assert "251 ms exceeds 250 ms" in build_summary(facts)["reasons"][0]
 
 
+def with_queue(facts: RunFacts, p99_ms: float, cpu_percent: float) -> RunFacts:
+    queue = {"p99_ms": p99_ms, "worst_ms": 2 * p99_ms, "worst_at_s": 12.0, "cpu_percent": cpu_percent}
+    workers = [a_worker(0, 1.0, 99.0) | {"receive_queue": None}]
+    workers += [a_worker(1, 1.0, 99.0) | {"receive_queue": queue}]
+    return replace(facts, generator={**facts.generator, "workers": workers})
+
+
+@pytest.mark.parametrize(
+    ("expr", "p99_ms", "cpu_percent", "verdict"),
+    [
+        ("fanout.latency.p99 < 250ms", 25.0, 40.0, "pass"),  # a burst: it passes with the queue, so also without
+        ("fanout.latency.p99 < 250ms", 25.0, 85.0, "invalid"),  # a reader that could not keep up
+        ("fanout.latency.p99 < 250ms", 2.9, 100.0, "pass"),  # below 10 % of the measured 30 ms
+        ("fanout.latency.p99 < 20ms", 15.0, 40.0, "invalid"),  # 30 ms, of which 15 are our own: who failed?
+        ("fanout.latency.p99 < 20ms", 9.0, 40.0, "fail"),  # 21 ms are the target's
+        ("fanout.latency.p99 < 29ms", 2.0, 40.0, "fail"),  # the queue decides, but is within 10 %
+        ("fanout.uncorrected.p99 < 20ms", 15.0, 40.0, "invalid"),
+        ("fanout.ttk.99.p99 < 20ms", 15.0, 40.0, "fail"),  # never reached
+        ("delivery.loss == 0", 200.0, 90.0, "pass"),  # nothing gated: a quarter of a second is let pass
+        ("delivery.loss == 0", 251.0, 90.0, "invalid"),
+        ("delivery.loss == 0", 251.0, 79.0, "pass"),
+    ],
+)
+def test_the_receive_queue_counts_where_the_reader_was_busy_or_where_it_decides(
+    facts: RunFacts, expr: str, p99_ms: float, cpu_percent: float, verdict: str
+) -> None:
+    facts = with_queue(facts, p99_ms, cpu_percent)
+    facts.thresholds = [parse(expr)]
+    run = build_summary(facts)
+    assert run["verdict"] == verdict, run["reasons"]
+    if verdict == "invalid":
+        (why, *_) = run["reasons"]
+        assert f"{p99_ms:.3g} ms (p99)" in why
+        assert f"Worker 1 had it worst, {2 * p99_ms:.3g} ms at 12 s with {cpu_percent:.0f} % CPU: " in why
+        assert "more workers" in why
+
+
 def test_interrupted_beats_invalid_beats_fail(facts: RunFacts) -> None:
     facts.thresholds = [parse("fanout.latency.p99 < 5ms")]
     facts.invalid_reasons = ["The clock jumped."]

@@ -118,6 +118,7 @@ class Target:
         self.first_ns = 0
         self.stalls: list[list[int]] = []
         self.wakes: list[int] = []
+        self.names: dict[int, object] = {}
         self.running = True
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -340,6 +341,8 @@ class Target:
             number, (event, body, *_) = text[2:bracket], json.loads(text[bracket:])
             if event == "subscribe":
                 self.subscribe(peer, body["channel"])
+                if "client" in body:
+                    self.names[peer.number] = body["client"]
             elif event == "publish":
                 self.publish(body["channel"], body["text"])
             if number:
@@ -373,6 +376,7 @@ class Target:
             "blocked": self.blocked,
             "gone": self.gone,
             "stalls": self.stalls,
+            "names": self.names,
             "wakes_ns": {str(percent): self.woken_late_ns(percent) for percent in (50, 99, 99.9)},
         }
         (self.folder / "account.json").write_text(json.dumps(account))

@@ -9,6 +9,7 @@ import pytest
 from loadtest import __version__
 from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.users import messages
 from loadtest.users.master_bridge import MasterBridge
@@ -42,7 +43,10 @@ def report(worker: int, seq: int = 1, **more: object) -> dict:
     return {
         "worker": worker, "seq": seq, "t_ns": 1, "final": False, "herds": [], "outages": {}, "clock_error_ns": 0,
         "publishing": {"published": 3, "unsent": 0, "failures": {}, "lateness": NOTHING},
-        "generator": {"lag": NOTHING, "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0, "gc_max_ms": 0.0, "errors": 0},
+        "generator": {
+            "lag": NOTHING, "receive_queue": ReceiveQueue().to_wire(), "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0,
+            "gc_max_ms": 0.0, "errors": 0,
+        },
     } | more  # fmt: skip
 
 
