@@ -46,8 +46,13 @@ def test_the_receive_queue_of_bursts_to_2000_is_what_it_was(tmp_path) -> None:
         given = {"TRUTH_URL": f"ws://127.0.0.1:{port}", "TRUTH_RECEIPTS": str(receipts), "TRUTH_US": str(SLOW_US)}
         done = subprocess.run(
             [*argv, "-u", "2", "-t", "8s", "--loadtest-out", str(tmp_path / "runs")],
-            env=os.environ | given, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
-        )  # fmt: skip
+            env=os.environ | given,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr.decode()
     (run,) = (tmp_path / "runs").iterdir()
     result = json.loads((run / "run.json").read_text())

@@ -8,6 +8,7 @@ nothing with the harness's own. Every message takes the worker TRUTH_US longer, 
 import os
 import struct
 import time
+from pathlib import Path
 
 from loadtest.users.api import HerdUser, PublisherUser, attach
 
@@ -44,7 +45,7 @@ PROFILE = {
 
 class Viewer(HerdUser):
     profile = PROFILE
-    receipts = open(os.environ["TRUTH_RECEIPTS"], "wb", buffering=1 << 20)  # noqa: SIM115 - until the process ends
+    receipts = Path(os.environ["TRUTH_RECEIPTS"]).open("wb", buffering=1 << 20)  # noqa: SIM115 - until the end
 
     def happened(self, what, slot, detail):
         now_ns = time.monotonic_ns()
