@@ -14,8 +14,9 @@ Laws
     the narrowest of some readings of one clock between two of the other; half of that is the error. If the distances
     differ by more, the wall clock was set in between: the interval's delays are discarded and counted, not guessed.
 
-TLS changes nothing: the stamp is that of the sealed bytes. Cost: the kernel stamps every packet of the machine while a
-socket of it asks for that; a sampled read costs a `recvmsg` and the listener's slower way.
+The machine begins to stamp a moment after its first socket asks; what came before is not counted. TLS changes nothing:
+the stamp is that of the sealed bytes. Cost: the kernel stamps every packet of the machine while a socket of it asks for
+that; a sampled read costs a `recvmsg` and the listener's slower way.
 """
 
 from __future__ import annotations

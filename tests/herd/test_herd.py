@@ -290,6 +290,7 @@ def test_fast_path_and_slow_path_keep_the_same_books(make: MakeRig) -> None:
     assert fast.herd.account.counts["received"] == slow.herd.account.counts["received"] == 5
 
 
+@pytest.mark.usefixtures("stamping")
 def test_a_sampled_connection_keeps_the_same_books(make: MakeRig) -> None:
     quick, sampled = make(5), make(5, sampled=True)
     quick.come()
@@ -301,6 +302,7 @@ def test_a_sampled_connection_keeps_the_same_books(make: MakeRig) -> None:
     assert (reads.connections, reads.delays.count) == (5, 45)
 
 
+@pytest.mark.usefixtures("stamping")
 def test_the_receive_queue_is_measured_in_session_only_and_after_a_return_again(make: MakeRig) -> None:
     rig = make(3, sampled=True)
     peers = rig.come()

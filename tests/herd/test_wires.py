@@ -574,6 +574,7 @@ def speak(pair: Pair, peer: socket.socket, data: bytes = b"x", slot: int = 0, wa
     return at_least_ms
 
 
+@pytest.mark.usefixtures("stamping")
 def test_a_sampled_slot_tells_how_long_its_bytes_had_waited(pair: Pair) -> None:
     peer = pair.open()
     pair.wires.sample(0)
@@ -586,6 +587,7 @@ def test_a_sampled_slot_tells_how_long_its_bytes_had_waited(pair: Pair) -> None:
         assert least_ms - 0.01 <= told_ms < most_ms
 
 
+@pytest.mark.usefixtures("stamping")
 def test_bytes_that_piled_up_count_once_and_by_the_newest(pair: Pair) -> None:
     peer = pair.open()
     pair.wires.sample(0)
@@ -629,6 +631,7 @@ def test_what_ends_a_sampled_connection_is_told_as_of_any(pair: Pair) -> None:
     assert waited_ms(pair) == []
 
 
+@pytest.mark.usefixtures("stamping")
 def test_only_the_sample_is_stamped_and_a_slot_without_connection_is_not(pair: Pair) -> None:
     pair.wires.sample(3)
     assert pair.queue_delay.watched == set()
@@ -640,6 +643,7 @@ def test_only_the_sample_is_stamped_and_a_slot_without_connection_is_not(pair: P
     assert (pair.queue_delay.watched, waited_ms(pair)) == (set(), [])
 
 
+@pytest.mark.usefixtures("stamping")
 def test_a_kernel_that_cannot_stamp_leaves_everything_as_it_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "SO_TIMESTAMPNS", 9_999)
     peer = pair.open()
