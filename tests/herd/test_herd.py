@@ -308,7 +308,7 @@ def test_the_receive_queue_is_measured_in_session_only_and_after_a_return_again(
     peers = rig.come()
     assert rig.herd.queue_delay.take().delays.count == 0, "what opens a session is not what arrives in it"
     peers[0].rst()
-    rig.pump(lambda: rig.state(0) == WAITING)
+    rig.pump(lambda: rig.herd.slots.population[WAITING] == 1)
     assert rig.herd.queue_delay.take().connections == 2
     rig.advance(1.0)
     rig.pump(rig.all_live)

@@ -54,6 +54,10 @@ class Viewer(HerdUser):
             while time.monotonic_ns() < now_ns + SLOW_NS:
                 pass
 
+    def on_stop(self):
+        super().on_stop()
+        self.receipts.flush()
+
     def on_message(self, client, message):
         """Have the herd tell of messages."""
 
