@@ -313,7 +313,7 @@ def test_the_receive_queue_is_measured_in_session_only_and_after_a_return_again(
     rig.advance(1.0)
     rig.pump(rig.all_live)
     assert rig.herd.queue_delay.take() == ReceiveQueue(connections=3, error_ns=pytest.approx(0, abs=100_000))
-    rig.say(rig.server.peers[1:], revision(0, sched_ns=rig.clock.now_ns))
+    rig.say(rig.server.peers[-3:], revision(0, sched_ns=rig.clock.now_ns))
     assert rig.herd.queue_delay.take().delays.count == 3
 
 

@@ -45,7 +45,7 @@ def test_the_receive_queue_of_bursts_to_2000_is_what_it_was(tmp_path) -> None:
         argv = [*NICE, sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
         given = {"TRUTH_URL": f"ws://127.0.0.1:{port}", "TRUTH_RECEIPTS": str(receipts), "TRUTH_US": str(SLOW_US)}
         done = subprocess.run(
-            [*argv, "-u", "2", "-t", "8s", "--loadtest-out", str(tmp_path / "runs")],
+            [*argv, "-u", "2", "-t", "7s", "--loadtest-out", str(tmp_path / "runs")],
             env=os.environ | given,
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
@@ -62,10 +62,11 @@ def test_the_receive_queue_of_bursts_to_2000_is_what_it_was(tmp_path) -> None:
 
     told = result["generator"]
     assert told["receive_queue_connections"] == 32
-    assert told["receive_queue_count"] >= 32 * len(account.publishes)
+    assert told["receive_queue_count"] >= 32 * (len(true) // CONNECTIONS)
     assert told["receive_queue_error_ms"] < 0.05
     assert told["receive_queue_discarded"] == 0
     for percent in (50, 99):
         true_ms, told_ms = percentile(true, percent) / 1e6, told[f"receive_queue_p{percent}_ms"]
+        sys.stdout.write(f"p{percent}: told {told_ms:.3f} ms, true {true_ms:.3f} ms\n")
         assert abs(told_ms - true_ms) <= SHARE * true_ms + LOOPBACK_MS, (percent, told_ms, true_ms)
     assert told["receive_queue_p99_ms"] > 10, "the worker was too quick for a queue"
