@@ -58,7 +58,8 @@ def test_the_receive_queue_of_bursts_to_2000_is_what_it_was(tmp_path) -> None:
     result = json.loads((run / "run.json").read_text())
     account = Account(tmp_path / "target")
     true = sorted(waits_ns(account, receipts))
-    assert len(true) == result["fanout"]["delivered"] > 5 * CONNECTIONS
+    assert len(true) > 8 * CONNECTIONS  # the first is published while they connect, to those who have
+    assert result["fanout"]["lost"] == result["fanout"]["duplicated"] == 0
 
     told = result["generator"]
     assert told["receive_queue_connections"] == 32
