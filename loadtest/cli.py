@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from loadtest import __version__, cli_compare
+from loadtest import __version__, cli_compare, cli_outputs
 from loadtest.errors import ExitCode, LoadtestError, UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def run(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="key=value, recorded in run.json.")] = None,
     force: Annotated[bool, typer.Option(help="Run although this machine seems too small.")] = False,
+    junit: cli_outputs.JunitPath = None,
+    markdown: cli_outputs.MarkdownPath = None,
+    json_file: cli_outputs.JsonPath = None,
+    csv: cli_outputs.CsvPath = None,
+    openmetrics: cli_outputs.OpenmetricsPath = None,
+    prometheus: cli_outputs.PrometheusAt = None,
 ) -> None:
     """Run a profile: hold, deploy, drop, recover; write the run folder; end with a verdict.
 
@@ -85,6 +91,8 @@ def run(
     from loadtest.report.terminal import print_summary
     from loadtest.results.summary import exit_code
 
+    outputs = cli_outputs.Outputs(junit, markdown, json_file, csv, openmetrics)
+    outputs.check()
     loaded = load_profile(profile, settings or (), target_url=target, check_threshold=check_threshold)
     expects = bool(expect_workers or expect_publishers)
     address = Address.parse(bind, "--bind") if bind is not None else Address(LOOPBACK) if expects else None
@@ -102,8 +110,11 @@ def run(
         _say_who_is_expected(address, expect_workers, expect_publishers)
     console = Console()
     view = _View(console, loaded)
-    with view:
-        result, folder = run_profile(loaded, options, view.observe)
+    known = {"profile": {"name": loaded.name}, "target": {"version": loaded.target.version}, "tags": options.tags}
+    with cli_outputs.live_metrics(prometheus, known) as meters, view:
+        result, folder = run_profile(
+            loaded, options, lambda started: cli_outputs.Watchers([view.observe(started), *meters])
+        )
     report: Path | None = folder / "report.html"
     try:
         write_html(load(folder), folder / "report.html")
@@ -111,6 +122,7 @@ def run(
         console.print(f"no report: {error}", style="yellow", markup=False)
         report = None
     print_summary(result, console, report)
+    outputs.write(result, folder)
     raise typer.Exit(int(exit_code(result)))
 
 

@@ -45,3 +45,9 @@ class Sums:
             self.histograms[name].add(histogram)
         if report.first_drop_ns:
             self.first_drop_ns = min(self.first_drop_ns or report.first_drop_ns, report.first_drop_ns)
+
+    def by_tag(self) -> dict[str, Histogram]:
+        """Return the histograms under the tags that `histograms.hlog` has for them."""
+        tags = {"connect": "connections.connect", "subscribe": "connections.subscribe", "ack": "publish.ack"}
+        found = {tag: self.histograms[name] for name, tag in tags.items()}
+        return found | {"generator.receive_queue": self.receive_queue}

@@ -30,6 +30,11 @@ def redacted(content: dict[str, Any]) -> dict[str, Any]:
     return {key: _walk(value, (key,)) for key, value in content.items()}
 
 
+def hidden(key: str, value: str) -> str:
+    """Return a value, hidden if its key sounds like a secret."""
+    return HIDDEN if _SECRET_KEY.search(key) else value
+
+
 def _walk(value: Any, path: tuple[str, ...]) -> Any:
     if path in _WHOLE or (_SECRET_KEY.search(path[-1]) and path != ("publish", "marker")):
         return _hide(value)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from loadtest.report import wording as w
+from loadtest.report.facts import safe_run
 from loadtest.report.story import story
 from loadtest.report.summary_sections import key_figures, threshold_rows, verdict_words
 
@@ -23,6 +24,7 @@ def write_markdown(run: Mapping[str, Any], writer: TextIO) -> None:
     Args:
         run: run.json.
     """
+    run = safe_run(run)
     word, sign, default = verdict_words(run)
     name = w.text(run, "profile", "name") or "run"
     writer.write(f"### {sign} {escaped(name)}: {escaped(word)}\n\n")

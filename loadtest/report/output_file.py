@@ -10,7 +10,7 @@ from typing import TextIO
 from loadtest.errors import UsageError
 
 
-def write_file(path: Path, write: Callable[[TextIO], None]) -> None:
+def write_file(path: Path, write: Callable[[TextIO], object]) -> None:
     """Have `write` write a text, then put it at `path`, replacing what is there.
 
     Raises:

@@ -9,11 +9,12 @@ invalid, failed or interrupted is gathered in `verdict` as it happens, as senten
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from loadtest.clock import NS_PER_S, now_ns
 from loadtest.errors import ResultsError
 from loadtest.metrics.books import Books
+from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.profile.model import Profile
@@ -37,6 +38,14 @@ class Observer(Protocol):
 
     def mark(self, mark: Mapping[str, Any]) -> None:
         """Take a mark: a phase that began, a fault that struck."""
+
+
+@runtime_checkable
+class MeasuresObserver(Protocol):
+    """An observer that wants the latencies themselves, not their percentiles."""
+
+    def measure(self, histograms: Mapping[str, Histogram]) -> None:
+        """Take what was measured in the last second, by the tags of `histograms.hlog`; not to be changed."""
 
 
 class Recorder:
@@ -151,10 +160,13 @@ class Recorder:
         skipped = self.books.interval.counts["hooks_skipped"]
         if skipped:
             self.log(f"{skipped:,} happenings were not told to hooks, which are slower than what arrives")
+        interval = self.books.interval
         line = self.books.line(now_ns(), phase)
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)
         self._observer.feed(line)
+        if isinstance(self._observer, MeasuresObserver):
+            self._observer.measure({"fanout.latency": interval.fanout, **interval.by_tag()})
         if watchful and self.over is None:
             self._judge()
         return line
@@ -218,14 +230,10 @@ class Recorder:
         return run
 
     def _write_results(self, run: Mapping[str, Any], end_ns: int) -> None:
-        total = self.books.total
         histograms = {
             "fanout.latency": self.books.latencies,
             "fanout.uncorrected": self.books.uncorrected,
-            "connections.connect": total.histograms["connect"],
-            "connections.subscribe": total.histograms["subscribe"],
-            "publish.ack": total.histograms["ack"],
-            "generator.receive_queue": total.receive_queue,
+            **self.books.total.by_tag(),
         }
         self.folder.append_histograms(0.0, max(0.0, self.elapsed_s(end_ns)), histograms)
         self.folder.write_curves({name: event.curve.as_curve() for name, event in self.books.events.items()})

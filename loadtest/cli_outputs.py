@@ -1,0 +1,129 @@
+"""What `loadtest run` leaves for a pipeline: JUnit, Markdown, JSON, CSV, OpenMetrics; live metrics while it runs.
+
+Law: a path that cannot be written is refused before the run, not after it. Every output is a function of (run, writer)
+in `report`, and none of them can hold a secret (`report.facts`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loadtest.errors import UsageError
+
+JunitPath = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML: a case for each threshold.")]
+MarkdownPath = Annotated[Path | None, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
+JsonPath = Annotated[Path | None, typer.Option("--json", help="Write run.json, without secrets, here too.")]
+CsvPath = Annotated[Path | None, typer.Option("--csv", help="Write CSV: a row for each second.")]
+OpenmetricsPath = Annotated[Path | None, typer.Option("--openmetrics", help="Write OpenMetrics text at the end.")]
+PrometheusAt = Annotated[
+    str | None,
+    typer.Option("--prometheus", help="[HOST:]PORT to serve live metrics on, at /metrics; 127.0.0.1 by default."),
+]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs that were asked for; None where one was not."""
+
+    junit: Path | None = None
+    markdown: Path | None = None
+    json: Path | None = None
+    csv: Path | None = None
+    openmetrics: Path | None = None
+
+    def check(self) -> None:
+        """Refuse what could not be written.
+
+        Raises:
+            UsageError: a folder is missing, or a folder stands where the file should be.
+        """
+        for flag, path in vars(self).items():
+            if path is not None and not path.resolve().parent.is_dir():
+                raise UsageError(f"--{flag}: {path.resolve().parent} is no folder; make it first")
+            if path is not None and path.is_dir():
+                raise UsageError(f"--{flag}: {path} is a folder, name a file")
+
+    def write(self, run: Mapping[str, Any], folder: Path) -> None:
+        """Write all of them.
+
+        Raises:
+            UsageError: a file cannot be written.
+        """
+        from loadtest.report.facts import safe_run
+        from loadtest.report.interval_csv import write_csv
+        from loadtest.report.junit import write_junit
+        from loadtest.report.markdown import write_markdown
+        from loadtest.report.openmetrics import of_run, write_openmetrics
+        from loadtest.report.output_file import write_file
+        from loadtest.results.folder import HISTOGRAMS
+        from loadtest.results.histogram_log import read_totals
+        from loadtest.results.plain import to_document
+        from loadtest.results.reader import open_run
+
+        if self.junit is not None:
+            write_file(self.junit, lambda writer: write_junit(run, writer))
+        if self.markdown is not None:
+            write_file(self.markdown, lambda writer: write_markdown(run, writer))
+        if self.json is not None:
+            write_file(self.json, lambda writer: writer.write(to_document(safe_run(run)).decode()))
+        if self.csv is not None:
+            write_file(self.csv, lambda writer: write_csv(open_run(folder).intervals, writer))
+        if self.openmetrics is not None:
+            log = folder / HISTOGRAMS
+            found = of_run(run, read_totals(log)[0] if log.is_file() else {})
+            write_file(self.openmetrics, lambda writer: write_openmetrics(found, writer))
+
+
+class Watchers:
+    """Several observers of a run as one."""
+
+    def __init__(self, observers: Sequence[Any]) -> None:
+        self._observers = observers
+
+    def feed(self, line: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            observer.feed(line)
+
+    def mark(self, mark: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            observer.mark(mark)
+
+    def measure(self, histograms: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            if hasattr(observer, "measure"):
+                observer.measure(histograms)
+
+
+@contextmanager
+def live_metrics(at: str | None, info: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Serve live metrics at `[HOST:]PORT`; give the observers that feed them, none when `at` is None.
+
+    Args:
+        info: run.json as far as it is known before the run.
+    """
+    if at is None:
+        yield []
+        return
+    from loadtest.launch.address import LOOPBACK, Address
+    from loadtest.launch.metrics_endpoint import serving
+    from loadtest.report.facts import facts
+    from loadtest.report.openmetrics import CONTENT_TYPE, Live, write_openmetrics
+
+    live = Live(facts(info))
+
+    def render() -> str:
+        text = io.StringIO()
+        write_openmetrics(live.families, text)
+        return text.getvalue()
+
+    address = Address.parse(f"{LOOPBACK}:{at}" if at.isdecimal() else at, "--prometheus")
+    with serving(address, render, CONTENT_TYPE) as url:
+        typer.echo(f"loadtest: live metrics at {url}", err=True)
+        yield [live]
