@@ -36,7 +36,7 @@ from loadtest.herd.timers import TimerWheel
 from loadtest.herd.wires import READ_BYTES, Wires
 from loadtest.metrics.book import Book
 from loadtest.metrics.ledger import Ledger
-from loadtest.pacing.reconnect import ReconnectPolicy
+from loadtest.pacing.reconnect import ReconnectPolicy, attempt_once_open, next_wait_s
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Acked
 
@@ -79,8 +79,7 @@ class Herd:
         self._opening = opening
         self._policy = policy
         self._sources = SourcePool(sources)
-        self._settings = settings
-        self._rng = rng
+        self._settings, self._rng = settings, rng
         self._hooks = hooks
         self._groups = clients.groups
         self.queue_delay = QueueDelay()
@@ -252,13 +251,14 @@ class Herd:
     def _follow_step(self, slot: int, step: Step) -> bool:
         """Enter how far an opening has got; return False when it is lost."""
         if step.failed is not None:
-            self.lose(slot, step.failed)
+            self.lose(slot, step.failed, step.hint_s)
             return False
         if step.state != self.slots.state[slot]:
             self.slots.set(slot, step.state)
         if step.state == JOINING:
             now = self._clock()
             self.outages.connected(slot, now)
+            self.slots.attempt[slot] = attempt_once_open(self._policy, self.slots.attempt[slot])
             self._wires.make_quick(slot, on=True)
             greeting = self._dialect.greeting(self._opening.variables(slot))
             if greeting and not self.transmit(slot, greeting):
@@ -352,7 +352,7 @@ class Herd:
 
     # --- going -------------------------------------------------------------------------------------------------------
 
-    def lose(self, slot: int, reason: str) -> None:
+    def lose(self, slot: int, reason: str, hint_s: float | None = None) -> None:
         """End a connection that failed or was dropped, and plan its return."""
         now = self._clock()
         live = self.slots.state[slot] == LIVE
@@ -363,7 +363,7 @@ class Herd:
         else:
             self.account.failures[reason] += 1
         self._leave(slot, now)
-        wait_s = self._policy.wait_s(self.slots.attempt[slot], self._rng)
+        wait_s = next_wait_s(self._policy, self.slots.attempt[slot], hint_s, self._rng)
         if wait_s is None:
             self.slots.set(slot, IDLE)
             self._timers.cancel(slot)

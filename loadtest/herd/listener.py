@@ -22,6 +22,7 @@ from loadtest.metrics.ledger import Ledger
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Acked, Closed, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
 from loadtest.protocol.frames import BINARY, MAX_MESSAGE_BYTES, TEXT, MessageReader
+from loadtest.protocol.hint import in_text
 
 FIRST_FREE_REQUEST = 1000
 """Request numbers below are the herd's own subscriptions (the group's number); callers number from here."""
@@ -51,8 +52,8 @@ class Sessions(Protocol):
     def transmit(self, slot: int, frames: bytes) -> bool:
         """Send; False when the slot was lost by it."""
 
-    def lose(self, slot: int, reason: str) -> None:
-        """End the slot's connection."""
+    def lose(self, slot: int, reason: str, hint_s: float | None = None) -> None:
+        """End the slot's connection; `hint_s`: when the peer wants it to come back."""
 
 
 class Listener:
@@ -169,12 +170,12 @@ class Listener:
             elif self._hooks is not None and not own:
                 self._hooks.acked(slot, event)
         elif isinstance(event, Refused):
-            self._sessions.lose(slot, "session_refused")
+            self._sessions.lose(slot, "session_refused", event.retry_after_s)
         elif isinstance(event, Left):
             self._sessions.lose(slot, "disconnected_by_server")
         elif isinstance(event, Closed):
             self._wires.send(slot, event.reply)
-            self._sessions.lose(slot, f"close_{event.code}")
+            self._sessions.lose(slot, f"close_{event.code}", in_text(event.reason))
         elif isinstance(event, Partial):
             self._attachments[slot] = (event, [])
         return self._wires.is_open(slot)

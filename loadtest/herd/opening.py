@@ -20,7 +20,7 @@ from loadtest.herd.states import BOOTSTRAP, CONNECTING, JOINING, TLS, UPGRADING
 from loadtest.herd.wires import Wires
 from loadtest.protocol import jsontext
 from loadtest.protocol.frames import decode_text
-from loadtest.protocol.handshake import check_upgrade, get_request, new_key, parse_response
+from loadtest.protocol.handshake import check_upgrade, get_request, new_key, parse_response, retry_after_s
 from loadtest.protocol.path import Path
 from loadtest.protocol.template import Template
 
@@ -33,12 +33,13 @@ _MOST_WELCOME_BYTES = 1024
 
 class Step(NamedTuple):
     """Where an opening has got to: its state, or why it failed; after the upgrade also the bytes that came behind it,
-    and why the connection has ended behind them."""
+    and why the connection has ended behind them; after a refusal when the server wants to be asked again."""
 
     state: int
     rest: bytes = b""
     failed: str | None = None
     end: str | None = None
+    hint_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ class Opening:
             return Step(UPGRADING, failed=end and _during("upgrade", end))
         response, used = parsed
         if response.status != 101:
-            return Step(UPGRADING, failed=f"http_{response.status}")
+            return Step(UPGRADING, failed=f"http_{response.status}", hint_s=retry_after_s(response))
         check_upgrade(response, progress.key)
         if used <= _MOST_WELCOME_BYTES:
             if len(self._welcomes) >= _MOST_WELCOMES:
@@ -222,7 +223,7 @@ class Opening:
             return Step(BOOTSTRAP, failed=end and _during("bootstrap", end))
         response, _ = parsed
         if response.status != 200:
-            return Step(BOOTSTRAP, failed=f"bootstrap_http_{response.status}")
+            return Step(BOOTSTRAP, failed=f"bootstrap_http_{response.status}", hint_s=retry_after_s(response))
         target = self._target_named(response.body)
         if target is None:
             return Step(BOOTSTRAP, failed="bootstrap_answer")

@@ -2,6 +2,7 @@
 
     attempt 0 is the first retry after a loss; every failed connect adds one; a success starts again at 0
     attempt, rng --wait_s--> seconds, or None: never again
+    attempt, hint, rng --next_wait_s--> the same, for policies that obey what the server said
 
 To add a policy: a frozen dataclass with its parameters as fields (durations end in _s), and its name in POLICIES.
 The table in tests/pacing/test_reconnect.py then wants its first waits.
@@ -190,6 +191,76 @@ class Never:
         return
 
 
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Comes back exactly when the server said: it assigns the slots, so jitter of our own would only blur them.
+
+    Without a hint it waits as FullJitter.
+
+    Source: RFC 9110 section 10.2.3 for the header; the other ways of saying so are those of `protocol.hint`.
+    """
+
+    base_s: float = 1.0
+    cap_s: float = 30.0
+
+    def wait_s(self, attempt: int, rng: Random) -> float:
+        """See `ReconnectPolicy.wait_s`: the wait when nothing was said."""
+        return FullJitter(self.base_s, self.cap_s).wait_s(attempt, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffReset:
+    """A common fault: the wait doubles, but every transport that opens counts as a success and starts it again.
+
+    A server that accepts and then turns clients away is asked again after `base_s`, for ever. The wait itself is that
+    of SocketIOJs.
+    """
+
+    base_s: float = 1.0
+    cap_s: float = 5.0
+    jitter: float = 0.5
+
+    def wait_s(self, attempt: int, rng: Random) -> float:
+        """See `ReconnectPolicy.wait_s`."""
+        return SocketIOJs(self.base_s, self.cap_s, self.jitter).wait_s(attempt, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Quickened:
+    """Any policy in a system whose time runs `times` as fast: every wait of its own is divided.
+
+    What the server says is not: a server of that system says it in that system's time.
+    """
+
+    policy: ReconnectPolicy
+    times: float
+
+    def wait_s(self, attempt: int, rng: Random) -> float | None:
+        """See `ReconnectPolicy.wait_s`."""
+        wait_s = self.policy.wait_s(attempt, rng)
+        return None if wait_s is None else wait_s / self.times
+
+
+def next_wait_s(policy: ReconnectPolicy, attempt: int, hint_s: float | None, rng: Random) -> float | None:
+    """Return the wait before retry `attempt`, as `ReconnectPolicy.wait_s`.
+
+    Args:
+        hint_s: when the server wants to be asked again; None: it did not say. Only `RetryAfter` listens.
+    """
+    if hint_s is not None and isinstance(_inner(policy), RetryAfter):
+        return hint_s
+    return policy.wait_s(attempt, rng)
+
+
+def attempt_once_open(policy: ReconnectPolicy, attempt: int) -> int:
+    """Return the attempt a client counts on once its transport is open, before it is let in."""
+    return 0 if isinstance(_inner(policy), BackoffReset) else attempt
+
+
+def _inner(policy: ReconnectPolicy) -> ReconnectPolicy:
+    return policy.policy if isinstance(policy, Quickened) else policy
+
+
 Policy = (
     type[SocketIOJs]
     | type[PythonSocketIO]
@@ -200,6 +271,8 @@ Policy = (
     | type[DecorrelatedJitter]
     | type[Fixed]
     | type[Never]
+    | type[RetryAfter]
+    | type[BackoffReset]
 )
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
@@ -213,6 +286,8 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
         "phoenix": Phoenix,
         "equal-jitter": EqualJitter,
         "decorrelated-jitter": DecorrelatedJitter,
+        "retry-after": RetryAfter,
+        "backoff-reset": BackoffReset,
     }
 )
 """Every policy by the name that profiles use."""

@@ -60,6 +60,8 @@ PolicyName = Literal[
     "phoenix",
     "equal-jitter",
     "decorrelated-jitter",
+    "retry-after",
+    "backoff-reset",
 ]
 
 POLICY_KEYS: dict[str, tuple[str, ...]] = {
@@ -72,6 +74,8 @@ POLICY_KEYS: dict[str, tuple[str, ...]] = {
     "phoenix": (),
     "equal-jitter": ("base", "cap"),
     "decorrelated-jitter": ("base", "cap"),
+    "retry-after": ("base", "cap"),
+    "backoff-reset": ("base", "cap", "jitter"),
 }
 """Which keys of `[reconnect]` each policy takes."""
 
@@ -85,12 +89,18 @@ class Reconnect(Section):
     )
     cap_s: Seconds | None = Field(default=None, alias="cap", gt=0, le=86_400, description="Longest wait.")
     jitter: float | None = Field(
-        default=None, ge=0, le=1, description="Random share of the wait, 0 to 1 (socketio-js)."
+        default=None, ge=0, le=1, description="Random share of the wait, 0 to 1 (socketio-js, backoff-reset)."
     )
     spread_s: Seconds | None = Field(
         default=None, alias="spread", le=86_400, description="Random part in time, added or taken (python-socketio)."
     )
     delay_s: Seconds | None = Field(default=None, alias="delay", le=86_400, description="The wait of policy fixed.")
+    hint_path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where a Socket.IO CONNECT_ERROR says when to come back, in seconds, such as data.retry_after_s"
+        " (retry-after). Default: by the usual names.",
+    )
 
     @property
     def parameters(self) -> dict[str, float]:

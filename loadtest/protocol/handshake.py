@@ -20,6 +20,7 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from loadtest.errors import LocalProtocolError, RemoteProtocolError
+from loadtest.protocol import hint
 
 MAX_HEAD_BYTES = 16_384
 MAX_BODY_BYTES = 65_536
@@ -155,20 +156,22 @@ def check_upgrade(response: Response, key: bytes, subprotocols: Sequence[str] | 
 
 
 def retry_after_s(response: Response) -> float | None:
-    """Read Retry-After as seconds >= 0: a number, or a date counted from the answer's own Date; None without either."""
+    """Read Retry-After as seconds >= 0: a number (HTTP allows whole ones, we take decimals), or a date counted from the
+    answer's own Date; None without either."""
     value = response.header("retry-after")
     if value is None:
         return None
-    if value.isascii() and value.isdigit() and len(value) <= 9:
-        return float(value)
+    wait_s = hint.seconds(value)
+    if wait_s is not None:
+        return wait_s
     date = response.header("date")
     if date is None:
         return None
     try:
-        wait: timedelta = parsedate_to_datetime(value) - parsedate_to_datetime(date)
+        until: timedelta = parsedate_to_datetime(value) - parsedate_to_datetime(date)
     except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, wait.total_seconds())
+    return max(0.0, until.total_seconds())
 
 
 def _request(host: str, target: str, headers: Sequence[tuple[str, str]], fixed: str) -> bytes:

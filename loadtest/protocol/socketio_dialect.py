@@ -21,6 +21,7 @@ from loadtest.protocol.dialect import Variables
 from loadtest.protocol.engineio import EnginePacket, EngineType, decode_open, decode_packet, encode_packet
 from loadtest.protocol.events import IGNORED, Acked, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
 from loadtest.protocol.frames import BINARY, TEXT, Frame, decode_text, encode
+from loadtest.protocol.hint import in_value
 from loadtest.protocol.jsontext import MALFORMED
 from loadtest.protocol.marker import Marker, find_marker
 from loadtest.protocol.path import Path, Rule
@@ -53,6 +54,7 @@ class SocketIODialect:
         publish_args: Sequence[object] = (),
         publish_ack: bool = True,
         marker_path: str = "",
+        hint_path: str = "",
     ) -> None:
         """Compile the profile's messages.
 
@@ -61,6 +63,7 @@ class SocketIODialect:
             subscribe_event: None: connections are subscribed by joining.
             ack_path, ack_equals: the rule for `Acked.ok`, into the ack's arguments ("0.ok"); both empty: all are ok.
             marker_path: where the marker sits in [event, *args]; "" searches all of it.
+            hint_path: where CONNECT_ERROR says when to come back, in seconds; "": by the usual names (`hint`).
 
         Raises:
             LocalProtocolError: a namespace that is none, or `auth` that is no table; TemplateError: a bad template.
@@ -76,6 +79,7 @@ class SocketIODialect:
         self._subscribe = None if subscribe_event is None else Template([subscribe_event, *subscribe_args])
         self._publish = None if publish_event is None else Template([publish_event, *publish_args])
         self._path = Path(marker_path)
+        self._hint = Path(hint_path)
         self._rule = Rule(Path(ack_path), ack_equals) if ack_path or ack_equals is not None else None
         self.subscribe_names = frozenset() if self._subscribe is None else self._subscribe.names
         self.acked_subscribe = subscribe_ack and subscribe_event is not None
@@ -171,7 +175,7 @@ class SocketIODialect:
         if kind == SocketType.CONNECT:
             return (Joined(str((data or {}).get("sid", ""))),)
         if kind == SocketType.CONNECT_ERROR:
-            return (_refused(data),)
+            return (self._refused(data),)
         return (Left("server_disconnect"),)
 
     def _marker(self, data: list[Any], text: str, attachments: Sequence[bytes]) -> Marker | None:
@@ -186,13 +190,8 @@ class SocketIODialect:
         frame = encode(TEXT, jsontext.to_bytes(str(head)))
         return frame + b"".join([encode(BINARY, attachment) for attachment in attachments])
 
-
-def _refused(data: Any) -> Refused:
-    """Read CONNECT_ERROR. The protocol has no field for a hint: `data.retry_after`, in seconds, is our assumption."""
-    if isinstance(data, str):
-        return Refused(data)
-    detail = data.get("data")
-    hint = detail.get("retry_after") if isinstance(detail, dict) else None
-    if isinstance(hint, bool) or not isinstance(hint, int | float) or not 0 <= hint < 1e9:
-        hint = None
-    return Refused(str(data.get("message", "")), None if hint is None else float(hint))
+    def _refused(self, data: Any) -> Refused:
+        """Read CONNECT_ERROR; the protocol has no field for a hint."""
+        if isinstance(data, str):
+            return Refused(data)
+        return Refused(str(data.get("message", "")), in_value(data, self._hint))

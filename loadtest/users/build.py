@@ -58,6 +58,7 @@ def make_dialect(profile: Profile) -> Dialect:
         publish_args=publish.args,
         publish_ack=publish.ack,
         marker_path=publish.marker,
+        hint_path=profile.reconnect.hint_path or "",
     )
 
 

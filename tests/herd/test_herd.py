@@ -16,7 +16,16 @@ from loadtest.clock import NS_PER_S
 from loadtest.herd.states import BOOTSTRAP, CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, UPGRADING, WAITING
 from loadtest.herd.wires import READ_BYTES
 from loadtest.metrics.receive_queue import ReceiveQueue
-from loadtest.pacing.reconnect import Fixed, Never, Phoenix
+from loadtest.pacing.reconnect import (
+    BackoffReset,
+    Fixed,
+    Never,
+    Phoenix,
+    Quickened,
+    ReconnectPolicy,
+    RetryAfter,
+    SocketIOJs,
+)
 from loadtest.protocol.websocket_dialect import WebSocketDialect
 from tests.herd.peers import FewClients, close, frame, marker, revision, text
 from tests.herd.rig import Notes, Rig
@@ -422,6 +431,40 @@ def test_output_that_waited_leaves_although_messages_come_with_the_edge(make: Ma
 
 
 # --- losing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [RetryAfter(), Quickened(RetryAfter(), 60.0)])
+def test_client_comes_back_exactly_when_the_server_says(make: MakeRig, policy: ReconnectPolicy) -> None:
+    rig = make(1, policy=policy)
+    rig.come()
+    rig.peer.raw(frame(0x88, b"\x0f\xadretry-after=33.25"))
+    rig.pump(lambda: bool(rig.drops()))
+    assert rig.drops() == {"close_4013": 1}
+    rig.advance(33.24)
+    assert rig.state() == WAITING
+    rig.advance(0.02)
+    rig.pump(rig.all_live)
+
+
+def test_refused_upgrade_says_when_to_come_back(make: MakeRig) -> None:
+    rig = make(1, policy=RetryAfter())
+    rig.server.habits.raw = b"HTTP/1.1 503 Busy\r\nRetry-After: 71.5\r\nContent-Length: 0\r\n\r\n"
+    rig.go()
+    rig.pump(lambda: bool(rig.failures()))
+    assert rig.failures() == {"http_503": 1}
+    assert rig.herd.slots.planned[0] - rig.clock.now_ns == 71.5 * NS_PER_S
+
+
+@pytest.mark.parametrize(("policy", "attempt"), [(SocketIOJs(), 4), (BackoffReset(), 1)])
+def test_open_transport_resets_only_the_faulty_backoff(make: MakeRig, policy: ReconnectPolicy, attempt: int) -> None:
+    rig = make(1, policy=policy)
+    rig.server.habits.joins = False
+    rig.herd.slots.attempt[0] = 3
+    rig.go()
+    rig.pump(lambda: rig.state() == JOINING)
+    rig.peer.say('44{"message":"no"}')
+    rig.pump(lambda: bool(rig.failures()))
+    assert rig.herd.slots.attempt[0] == attempt
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class Desk:
         listening: bool = True,
     ) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.hints: list[float | None] = []
         self.sent: list[bytes] = []
         self.now_state = state
         self.open = True
@@ -90,9 +91,10 @@ class Desk:
         self.sent.append(frames)
         return True
 
-    def lose(self, slot: int, reason: str) -> None:
+    def lose(self, slot: int, reason: str, hint_s: float | None = None) -> None:
         assert self.open, f"lost twice: {reason}"
         self.told.append(("lost", reason))
+        self.hints.append(hint_s)
         self.open = False
         self.listener.forget(slot)
 
@@ -175,6 +177,22 @@ def test_end_has_its_reason_on_both_paths(chunk: bytes, reason: str, slowly: boo
         chunk = text("6")[1:] + chunk
     assert desk.hear(chunk + text("2")) == [("lost", reason)]
     assert not desk.listener._readers
+
+
+@pytest.mark.parametrize(
+    ("chunk", "hint_s"),
+    [
+        (frame(0x88, b"\x0f\xadretry-after=12.5"), 12.5),
+        (frame(0x88, b'\x0f\xad{"retry_after_s": 3}'), 3.0),
+        (close(4013), None),
+        (text('44{"message":"busy","data":{"retry_after_s":0.5}}'), 0.5),
+        (text("41"), None),
+    ],
+)
+def test_hint_of_the_server_is_handed_on(chunk: bytes, hint_s: float | None) -> None:
+    desk = Desk()
+    desk.hear(chunk)
+    assert desk.hints == [hint_s]
 
 
 def test_close_is_answered_with_its_code() -> None:

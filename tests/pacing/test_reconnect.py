@@ -6,7 +6,7 @@ from statistics import fmean
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.pacing.reconnect import POLICIES, Chained, policy
+from loadtest.pacing.reconnect import POLICIES, Chained, Quickened, attempt_once_open, next_wait_s, policy
 
 
 class Drawn(Random):
@@ -60,6 +60,13 @@ TABLES: dict[str, dict[float, list[float | None]]] = {
         0.5: [2.0, 3.5, 5.75, 9.125, 14.1875, 21.78125] + [30.0] * 14,
     },
     "fixed": {0.5: [1.0] * 20},
+    # Without a hint, as full-jitter.
+    "retry-after": {
+        0.0: [0.0] * 20,
+        0.5: [0.5, 1.0, 2.0, 4.0, 8.0] + [15.0] * 15,
+    },
+    # Connects that all fail before the transport opens: as socketio-js.
+    "backoff-reset": {0.55: [1.275, 2.55] + [5.0] * 18},
     "none": {0.5: [None] * 20},
 }
 
@@ -136,3 +143,50 @@ def test_unknown_policy_and_parameter_are_named_with_what_there_is() -> None:
         policy("fixed", jitter=0.5)
     with pytest.raises(UsageError, match="it takes nothing"):
         policy("none", base_s=1)
+
+
+def test_only_retry_after_obeys_the_server() -> None:
+    rng = Random(1)
+    for name in POLICIES:
+        obeyed = next_wait_s(policy(name), 3, 17.5, rng) == 17.5
+        assert obeyed is (name == "retry-after"), name
+    assert next_wait_s(policy("retry-after"), 0, 0.0, rng) == 0.0
+    assert next_wait_s(policy("retry-after"), 2, None, Drawn(0.5)) == 2.0
+
+
+def test_only_backoff_reset_takes_an_open_transport_for_a_success() -> None:
+    for name in POLICIES:
+        assert attempt_once_open(policy(name), 6) == (0 if name == "backoff-reset" else 6)
+
+
+def test_quickened_policy_waits_its_share_and_obeys_hints_as_they_are() -> None:
+    rng = Random(1)
+    assert [Quickened(policy("phoenix"), 60.0).wait_s(a, rng) for a in (0, 20)] == pytest.approx([0.01 / 60, 5 / 60])
+    assert Quickened(policy("none"), 60.0).wait_s(0, rng) is None
+    assert next_wait_s(Quickened(policy("retry-after"), 60.0), 0, 2.0, rng) == 2.0
+    assert attempt_once_open(Quickened(policy("backoff-reset"), 60.0), 4) == 0
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.5, 0.75])
+def test_python_socketio_waits_are_those_of_the_installed_client(drawn: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own reconnect loop runs here, its waits and draws replaced."""
+    import socketio
+    from socketio import exceptions
+
+    client = socketio.Client()
+    waited: list[float] = []
+
+    def wait(delay_s: float) -> bool:
+        waited.append(delay_s)
+        return len(waited) == 20
+
+    def connect(*_: object, **__: object) -> None:
+        raise exceptions.ConnectionError("down")
+
+    abort = client.eio.create_event()
+    monkeypatch.setattr(abort, "wait", wait)
+    monkeypatch.setattr(client.eio, "create_event", lambda: abort)
+    monkeypatch.setattr(client, "connect", connect)
+    monkeypatch.setattr("random.random", lambda: drawn)
+    client._handle_reconnect()
+    assert waited == pytest.approx(waits("python-socketio", drawn))

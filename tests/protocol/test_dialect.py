@@ -230,6 +230,7 @@ def test_socketio_target(path: str, query: dict[str, str], target: str) -> None:
         ("40", Joined("")),
         ('44{"message":"no"}', Refused("no")),
         ('44{"message":"busy","data":{"retry_after":30}}', Refused("busy", 30.0)),
+        ('44{"message":"busy","data":{"retry_after_s":0.25}}', Refused("busy", 0.25)),
         ('44{"message":"busy","data":{"retry_after":-1}}', Refused("busy")),
         ('44{"message":"busy","data":{"retry_after":true}}', Refused("busy")),
         ('44"no"', Refused("no")),

@@ -148,6 +148,7 @@ DATE = ("date", "Wed, 21 Oct 2026 07:28:00 GMT")
     [
         ((), None),
         ((("retry-after", "120"),), 120.0),
+        ((("retry-after", "0.375"),), 0.375),
         ((("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"), DATE), 30.0),
         ((("retry-after", "Wed, 21 Oct 2026 07:27:30 GMT"), DATE), 0.0),
         ((("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"),), None),
