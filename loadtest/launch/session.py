@@ -38,9 +38,9 @@ from loadtest.launch.probe import probe_all
 from loadtest.launch.stack import ReferenceStack
 from loadtest.launch.staffing import Staff, check, files_of_fullest, refuse, staff_for
 from loadtest.metrics import thresholds
+from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
-from loadtest.profile.target import Target
 from loadtest.results.folder import RunFolder
 from loadtest.users.build import tls_context
 from loadtest.users.conductor import WORKERS_TIMEOUT_S, Conductor, Surroundings
@@ -193,7 +193,7 @@ class _Session:
                     version=target.version or "bifrost-1",
                     nodes=target.nodes,
                     log_dir=folder.logs_dir,
-                    more=_stack_flags(target),
+                    more=_stack_flags(self._profile),
                 )
             if staff.workers or staff.publishers:
                 self._crew = Crew.start(
@@ -268,14 +268,16 @@ class _Session:
             self._stack.stop()
 
 
-def _stack_flags(target: Target) -> list[str]:
-    """Return the flags of `reference-gateway up` that a profile's [target] asks for."""
+def _stack_flags(profile: Profile) -> list[str]:
+    """Return the flags of `reference-gateway up` that a profile's [target] and [scale] ask for."""
+    target = profile.target
     flags = {
         "--ping-interval": target.ping_interval_s,
         "--ping-timeout": target.ping_timeout_s,
         "--admit": target.admit_per_s,
+        **stack_limits(profile),
     }
-    return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:g}")]
+    return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
 
 
 def _free_port(host: str) -> int:

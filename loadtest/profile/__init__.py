@@ -6,6 +6,7 @@ from loadtest.profile.faults import CommandFault, DeployFault, DropFault, Fault,
 from loadtest.profile.loader import load_as_run, load_profile, parse_profile
 from loadtest.profile.model import Profile
 from loadtest.profile.population import ChannelGroup, Population
+from loadtest.profile.scale import Cure, Scale
 from loadtest.profile.section import HttpRequest
 from loadtest.profile.shelf import find_profile, shipped_profiles
 from loadtest.profile.target import Bootstrap, Target, Tls
@@ -18,6 +19,7 @@ __all__ = [
     "ChannelPlan",
     "Client",
     "CommandFault",
+    "Cure",
     "DeployFault",
     "DropFault",
     "Fault",
@@ -30,6 +32,7 @@ __all__ = [
     "Ramp",
     "Reconnect",
     "Recovery",
+    "Scale",
     "Subscribe",
     "Target",
     "Tls",

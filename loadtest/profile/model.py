@@ -22,6 +22,7 @@ from loadtest.profile.placeholders import render
 from loadtest.profile.population import Population
 from loadtest.profile.quantities import Seconds
 from loadtest.profile.redaction import redacted
+from loadtest.profile.scale import Scale
 from loadtest.profile.section import Section, Several
 from loadtest.profile.target import Target
 from loadtest.profile.timeline import Phases, Ramp, Reconnect, Recovery
@@ -60,6 +61,9 @@ class Profile(Section):
     phases: Phases = Field(default_factory=Phases, description="The phases around the measured one.")
     faults: Several[Fault] = Field(default=(), description="What goes wrong on purpose.")
     reconnect: Reconnect = Field(default_factory=Reconnect, description="How clients come back.")
+    scale: Scale | None = Field(
+        default=None, description="The large system that this run speaks for; without it, the run speaks for itself."
+    )
     recovery: Recovery = Field(default_factory=Recovery, description="When service counts as restored.")
     thresholds: Several[str] = Field(
         default=(), description='What must hold, such as "fanout.latency.p99 < 250ms"; the run fails otherwise.'
@@ -74,6 +78,16 @@ class Profile(Section):
         """Return the seconds of the drain phase: as given, else the publish deadline and one second."""
         given = self.phases.drain_s
         return self.publish.deadline_s + 1.0 if given is None else given
+
+    @property
+    def time_scale(self) -> float:
+        """Return how many seconds of the system spoken for pass in one of the run."""
+        return self.scale.time if self.scale else 1.0
+
+    @property
+    def connect_timeout_s(self) -> float:
+        """Return the give-up time of one attempt in the run."""
+        return self.scale.give_up_s / self.scale.time if self.scale else self.ramp.connect_timeout_s
 
     @property
     def ramp_s(self) -> float:

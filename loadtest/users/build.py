@@ -124,11 +124,7 @@ def make_herd(
     if profile.target.bootstrap is not None and profile.target.bootstrap.url is not None:
         asked = profile.target.bootstrap
         bootstrap = Bootstrap(resolve(asked.url or ""), tuple(asked.path.split(".")), asked.every == "once")
-    policy = (
-        reconnect.policy(profile.reconnect.policy, **profile.reconnect.parameters)
-        if listening
-        else reconnect.policy("fixed", delay_s=PUBLISHER_RETRY_S)
-    )
+    policy = make_policy(profile) if listening else reconnect.policy("fixed", delay_s=PUBLISHER_RETRY_S)
     first = (bootstrap.target if bootstrap else targets[0]).address[0]
     return kind(
         poller=poller,
@@ -137,12 +133,18 @@ def make_herd(
         opening=Opening(clients, targets, bootstrap, resolve),
         policy=policy,
         sources=_sources(profile, first, plan.worker, connections, listening=listening),
-        settings=_settings(plan),
+        settings=_settings(plan, listening=listening),
         ledger=make_ledger(profile) if listening else None,
         rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}"),
         hooks=hooks,
         clock=plan.clock,
     )
+
+
+def make_policy(profile: Profile) -> reconnect.ReconnectPolicy:
+    """Return how the population comes back, in the time of the run."""
+    policy = reconnect.policy(profile.reconnect.policy, **profile.reconnect.parameters)
+    return policy if profile.scale is None else reconnect.Quickened(policy, profile.time_scale)
 
 
 def make_ledger(profile: Profile) -> Ledger:
@@ -162,12 +164,14 @@ def _sources(profile: Profile, destination: str, worker: int, connections: int, 
     return automatic(destination, worker, connections)
 
 
-def _settings(plan: Plan) -> Settings:
+def _settings(plan: Plan, *, listening: bool) -> Settings:
+    """Return the herd's patience. Publishers carry the canary: in a scaled storm they are not as quick to give up."""
     profile = plan.profile
     subscribe = profile.subscribe
+    connect_s = profile.connect_timeout_s if listening else profile.ramp.connect_timeout_s
     return Settings(
         run=plan.run,
-        connect_ns=round(profile.ramp.connect_timeout_s * NS_PER_S),
+        connect_ns=round(connect_s * NS_PER_S),
         subscribe_ns=round((subscribe.timeout_s if subscribe else 10.0) * NS_PER_S),
         settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
         max_in_flight=profile.ramp.max_in_flight or min(MOST_IN_FLIGHT, max(64, IN_FLIGHT_OF_ALL // plan.workers)),

@@ -134,7 +134,7 @@ class Link(ABC):
         self._profile = profile
         self._clock = herd._clock
         self._url = profile.target.urls[index % len(profile.target.urls)]
-        self._patience_s = profile.ramp.connect_timeout_s
+        self._patience_s = profile.connect_timeout_s
 
     @property
     def current(self) -> bool:

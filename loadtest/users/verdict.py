@@ -10,6 +10,7 @@ from typing import Any
 from loadtest.clock import NS_PER_MS
 from loadtest.metrics.books import Books
 from loadtest.metrics.thresholds import Threshold
+from loadtest.model.profiled import scaled_figures
 from loadtest.profile.model import Profile
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
@@ -112,6 +113,7 @@ def summarise(
         invalid.append(f"The books do not balance: {books.total.ledger['imbalance']} deliveries are unaccounted for.")
     connections = books.connection_figures(verdict.ramp_s, memory[0])
     connections["machine_bytes_per_connection"] = memory[1]
+    events = [books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()]
     return build_summary(
         RunFacts(
             run_id=folder.run_id,
@@ -123,12 +125,12 @@ def summarise(
             connections=connections,
             fanout=books.fanout_figures(),
             generator=books.generator_figures(clock_error_ms=clock_error_ns / NS_PER_MS),
-            events=[books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()],
+            events=events,
             thresholds=thresholds,
             invalid_reasons=invalid,
             failed_reasons=verdict.failed,
             interrupted=verdict.interrupted,
             unreachable=verdict.unreachable,
-            extra={**facts, "phases": books.phases.figures()},
+            extra={**facts, "phases": books.phases.figures(), **scaled_figures(profile, events)},
         )
     )

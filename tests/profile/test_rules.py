@@ -27,6 +27,11 @@ message = { text = "{marker}" }
 # (override, key of the fault, part of what is said); each breaks exactly one thing of SMALL
 BROKEN = [
     ("target={}", "target.url", "--target URL"),
+    ("scale={ clients = 5, capacity = '1/s' }", "scale.clients", "at least population.connections"),
+    ("scale={ clients = 5000, capacity = '0/s' }", "scale.capacity", "more than"),
+    ("scale={ clients = 5000, capacity = '1/s', time = 0.5 }", "scale.time", "at least 1"),
+    ("scale={ clients = 5000, capacity = '1/s', steady_share = '100%' }", "scale.steady_share", "less than"),
+    ("scale={ clients = 5000, capacity = '1/s', cure = { resumed_cost = 0 } }", "scale.cure.resumed_cost", "more than"),
     ("target.url=ftp://h/", "target.url", "ws:// or wss://"),
     ("target.url=ws://", "target.url", "no host"),
     ("target.url=ws://h:99999/", "target.url", "no URL"),

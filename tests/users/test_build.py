@@ -92,3 +92,14 @@ def test_the_population_reconnects_by_its_policy_and_publishers_fast() -> None:
 def test_the_time_to_k_percent_is_sampled_above_two_hundred_publishes_a_second() -> None:
     assert make_ledger(chat())._trace_every == 1
     assert make_ledger(plain())._trace_every == 2
+
+
+def test_scaled_storm_quickens_the_population_and_not_its_publishers() -> None:
+    scaled = parse_profile(PLAIN + "[scale]\nclients = 2000\ncapacity = '10/s'\ntime = 50\n", "a test", Path())
+    plan = Plan(scaled, "0badcafe")
+    population, publishers = (make_herd(plan, new_poller(), listening=listening) for listening in (True, False))
+    assert population._policy.wait_s(0, random.Random(1)) == 0.01
+    assert population._settings.connect_ns == 400_000_000
+    assert publishers._settings.connect_ns == 10_000_000_000
+    for herd in (population, publishers):
+        herd.poller.close()

@@ -1,0 +1,69 @@
+"""The storm that a profile with `[scale]` is about.
+
+profile.scale + profile.reconnect --real_storm--> Storm --predict--> what run.json says under "scale" and "prediction"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from loadtest.errors import UsageError
+from loadtest.model.scaling import prediction_facts, ratios, scale_facts
+from loadtest.model.simulation import predict
+from loadtest.model.storm import Cure, Storm
+from loadtest.pacing.reconnect import policy
+from loadtest.profile.model import Profile
+
+
+def real_storm(profile: Profile) -> Storm:
+    """Return the storm of the real system.
+
+    Raises:
+        UsageError: the profile has no [scale].
+    """
+    scale = profile.scale
+    if scale is None:
+        raise UsageError(f"the profile {profile.name} has no [scale]: say there which system the storm is of")
+    cure = scale.cure
+    return Storm(
+        clients=scale.clients,
+        give_up_s=scale.give_up_s,
+        capacity_per_s=scale.capacity_per_s,
+        policy=policy(profile.reconnect.policy, **profile.reconnect.parameters),
+        stages=scale.stages,
+        steady_share=scale.steady_share,
+        ping_cost=scale.ping_cost,
+        ping_interval_s=scale.ping_interval_s,
+        cure=Cure(
+            in_flight=cure.in_flight,
+            refusal_cost=cure.refusal_cost,
+            retry_after_s=cure.retry_after_s,
+            first_spread_s=cure.first_spread_s,
+            drain_per_s=cure.drain_per_s,
+            resumed_cost=cure.resumed_cost,
+        ),
+    )
+
+
+def stack_limits(profile: Profile) -> dict[str, float]:
+    """Return the limits that make the reference stack as scarce as the real system, by flag; none without [scale]."""
+    scale = profile.scale
+    if scale is None:
+        return {}
+    share = profile.population.connections / scale.clients
+    return {
+        "--capacity": scale.capacity_per_s * share * scale.time,
+        "--handshake-stages": float(scale.stages),
+        "--held-cost": scale.held_cost_per_s() * scale.time,
+    }
+
+
+def scaled_figures(profile: Profile, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return "scale" and "prediction" of run.json for its `events`; nothing without [scale]."""
+    if profile.scale is None:
+        return {}
+    real = real_storm(profile)
+    facts = scale_facts(real, profile.population.connections, profile.scale.time, events)
+    prediction = prediction_facts(real, predict(real))
+    return {"scale": facts, "prediction": {**prediction, "measured_to_predicted": ratios(facts, prediction)}}
