@@ -19,6 +19,7 @@ from loadtest.report.fanout import delivery_table, fanout_chart, latency_table, 
 from loadtest.report.generator import generator_chart, generator_table, trust
 from loadtest.report.markup import Html, el, join
 from loadtest.report.page import figure, page, section
+from loadtest.report.prediction import is_scaled, prediction_chart, scaled_section
 from loadtest.report.recovery import label_text, recovery_charts, recovery_figures, recovery_times
 from loadtest.report.summary_sections import (
     banner,
@@ -49,7 +50,8 @@ def render(data: ReportData) -> str:
         fanout_chart(data),
         generator_chart(data),
     )
-    drawn = [states, attempts, fanout, generator, *(chart for _, chart in recoveries)]
+    predicted = prediction_chart(data)
+    drawn = [states, attempts, fanout, generator, predicted, *(chart for _, chart in recoveries)]
     body = [
         _header(data),
         banner(data.run),
@@ -59,6 +61,7 @@ def render(data: ReportData) -> str:
         section("thresholds", "Thresholds", thresholds_table(data.run)),
         section("connections", "Connections", _place(states), _place(attempts)),
         section("recovery", "Recovery", _recoveries(recoveries)),
+        section("scale", "The real system", *scaled_section(data), _place(predicted)) if is_scaled(data.run) else None,
         section(
             "fan-out",
             "Fan-out and delivery",

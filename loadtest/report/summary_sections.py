@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from loadtest.report import prediction
 from loadtest.report import wording as w
 from loadtest.report.data import ReportData
 from loadtest.report.markup import Html, el, join, table
@@ -75,6 +76,7 @@ def key_figures(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
                 f"99 % {w.recovered(r, 't_sub_s', '99')}; {attempts} attempts each",
             )
         )
+    figures += prediction.key_figures(run)
     published = w.number(run, "fanout", "published")
     if published:
         p50 = w.number(run, "fanout", "latency_ms", "p50")
