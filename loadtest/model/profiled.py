@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loadtest.errors import UsageError
-from loadtest.model.scaling import prediction_facts, ratios, scale_facts
+from loadtest.model.scaling import prediction_facts, ratios, scale_facts, shrink
 from loadtest.model.simulation import predict
 from loadtest.model.storm import Cure, Storm
 from loadtest.pacing.reconnect import policy
@@ -37,6 +37,7 @@ def real_storm(profile: Profile) -> Storm:
         ping_interval_s=scale.ping_interval_s,
         cure=Cure(
             in_flight=cure.in_flight,
+            admit_per_s=cure.admit_per_s,
             refusal_cost=cure.refusal_cost,
             retry_after_s=cure.retry_after_s,
             first_spread_s=cure.first_spread_s,
@@ -47,16 +48,20 @@ def real_storm(profile: Profile) -> Storm:
 
 
 def stack_limits(profile: Profile) -> dict[str, float]:
-    """Return the limits that make the reference stack as scarce as the real system, by flag; none without [scale]."""
+    """Return the limits that make the reference stack as scarce as the real system, by flag; none without [scale].
+
+    What versions with admission control let in (`--admit`) is the cure's, where it says so.
+    """
     scale = profile.scale
     if scale is None:
         return {}
-    share = profile.population.connections / scale.clients
-    return {
-        "--capacity": scale.capacity_per_s * share * scale.time,
-        "--handshake-stages": float(scale.stages),
+    small = shrink(real_storm(profile), profile.population.connections, scale.time)
+    limits = {
+        "--capacity": small.capacity_per_s,
+        "--handshake-stages": float(small.stages),
         "--held-cost": scale.held_cost_per_s() * scale.time,
     }
+    return limits | ({"--admit": small.cure.admit_per_s} if small.cure.admit_per_s else {})
 
 
 def scaled_figures(profile: Profile, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def shrink(storm: Storm, connections: float, time: float) -> Storm:
         cure=replace(
             cure,
             in_flight=cure.in_flight * share,
+            admit_per_s=cure.admit_per_s * share * time,
             retry_after_s=cure.retry_after_s / time,
             first_spread_s=cure.first_spread_s / time,
             drain_per_s=cure.drain_per_s * share * time,

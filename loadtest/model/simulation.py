@@ -210,9 +210,11 @@ class _Simulation:
         """Take attempts in flight, as far as the cap lets; return how many were refused."""
         cure, refused = self._storm.cure, 0.0
         arrivals = sum(tried)
-        if cure.in_flight and arrivals:
-            room = max(0.0, cure.in_flight - sum(self._stages))
-            refused = max(0.0, arrivals - room)
+        room = max(0.0, cure.in_flight - sum(self._stages)) if cure.in_flight else arrivals
+        if cure.admit_per_s:
+            room = min(room, cure.admit_per_s * self._step_s)
+        if arrivals > room:
+            refused = arrivals - room
             turned = refused / arrivals
             for level, clients in enumerate(tried):
                 if cure.retry_after_s:

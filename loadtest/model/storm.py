@@ -33,6 +33,7 @@ class Cure:
 
     Attributes:
         in_flight: concurrency cap: whoever comes while so many handshakes are under way is refused; 0 = none.
+        admit_per_s: token bucket without savings: whoever comes above this rate is refused; 0 = none.
         refusal_cost: what a refusal takes of the capacity, in connects.
         retry_after_s: the refused are told to come back after U(0, this); 0 = they go by their own policy.
         first_spread_s: the dropped come back after U(0, this) the first time; 0 = by their own policy.
@@ -41,6 +42,7 @@ class Cure:
     """
 
     in_flight: float = 0.0
+    admit_per_s: float = 0.0
     refusal_cost: float = 0.0
     retry_after_s: float = 0.0
     first_spread_s: float = 0.0

@@ -17,10 +17,16 @@ from loadtest.profile.section import Section
 
 
 class Cure(Section):
-    """What the gateway does against the storm, for the prediction; what it really does is its version's affair."""
+    """What the gateway does against the storm, for the prediction; whether it does so is its version's affair."""
 
     in_flight: Count = Field(
         default=0, le=100_000_000, description="Concurrency cap on handshakes: more are refused; 0: none."
+    )
+    admit_per_s: PerSecond = Field(
+        default=0.0,
+        alias="admit",
+        le=1e9,
+        description="Clients per second let in, the others refused; admission control is told so; 0: all.",
     )
     refusal_cost: float = Field(default=0.0, ge=0, le=1, description="What a refusal takes, in full connects.")
     retry_after_s: Seconds = Field(

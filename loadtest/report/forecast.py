@@ -64,21 +64,35 @@ def _bar(share: float) -> str:
 
 def _systems(real: Storm, small: Storm, time: float) -> Table:
     table = Table("", "real system", f"run, time / {time:g}", box=SIMPLE_HEAD, pad_edge=False)
-    for words, figure in (
-        ("clients", lambda storm: w.count(storm.clients)),
-        ("give-up time T", lambda storm: w.milliseconds(storm.give_up_s * 1000)),
-        ("mean backoff B", lambda storm: w.milliseconds(storm.mean_backoff_s * 1000)),
-        ("capacity c", lambda storm: f"{storm.capacity_per_s:,.4g} connects/s"),
-        ("stages k", lambda storm: f"{storm.stages}"),
-        ("steady traffic u", lambda storm: w.percent(storm.steady_share)),
-        ("storm number S", lambda storm: f"{storm.number:.3g}"),
-        (
-            "attempts at the peak",
-            lambda storm: f"up to {storm.clients / (storm.give_up_s + storm.mean_backoff_s):,.0f}/s",
-        ),
-    ):
-        table.add_row(words, figure(real), figure(small))
+    for row in zip(_WORDS, _figures(real), _figures(small), strict=True):
+        table.add_row(*row)
     return table
+
+
+_WORDS = (
+    "clients",
+    "give-up time T",
+    "mean backoff B",
+    "capacity c",
+    "stages k",
+    "steady traffic u",
+    "storm number S",
+    "attempts at the peak",
+)
+
+
+def _figures(storm: Storm) -> tuple[str, ...]:
+    backoff_s = storm.mean_backoff_s
+    return (
+        w.count(storm.clients),
+        w.milliseconds(storm.give_up_s * 1000),
+        w.milliseconds(backoff_s * 1000),
+        f"{storm.capacity_per_s:,.4g} connects/s",
+        f"{storm.stages}",
+        w.percent(storm.steady_share),
+        f"{storm.number:.3g}",
+        f"up to {storm.clients / (storm.give_up_s + backoff_s):,.0f}/s",
+    )
 
 
 def _times(told: Prediction, time: float, real: Storm) -> Table:

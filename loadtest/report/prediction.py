@@ -39,10 +39,10 @@ def sentence(run: Mapping[str, Any]) -> str:
 
 def rows(run: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return a row per event and percent: here, in the real system's time, predicted, and the ratio of both."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for event in w.items(run, "scale", "events")[:_MOST_EVENTS]:
         name = w.text(event, "name")
-        own = next((each for each in w.items(run, "events") if w.text(each, "name") == name), {})
+        own = next((each for each in w.items(run, "events") if w.text(each, "name") == name), None)
         for percent in _SHOWN:
             found.append(
                 (

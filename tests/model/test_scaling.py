@@ -37,9 +37,13 @@ def test_small_system_has_the_numbers_of_the_large() -> None:
 
 
 def test_cures_are_scaled_too() -> None:
-    cure = Cure(in_flight=64_000, refusal_cost=0.05, retry_after_s=600, first_spread_s=300, drain_per_s=1000)
+    cure = Cure(
+        in_flight=64_000, refusal_cost=0.05, retry_after_s=600, admit_per_s=2000, first_spread_s=300, drain_per_s=1000
+    )
     small = shrink(Storm(1e6, 20.0, 3200.0, cure=cure), 10_000, 60.0).cure
-    assert small == Cure(in_flight=640, refusal_cost=0.05, retry_after_s=10, first_spread_s=5, drain_per_s=600)
+    assert small == Cure(
+        in_flight=640, refusal_cost=0.05, retry_after_s=10, admit_per_s=1200, first_spread_s=5, drain_per_s=600
+    )
 
 
 def test_run_is_told_in_the_time_of_the_real_system() -> None:

@@ -80,6 +80,7 @@ def test_equal_storm_number_means_equal_time_by_patience() -> None:
         Cure(),
         Cure(in_flight=500),
         Cure(in_flight=500, refusal_cost=0.1, retry_after_s=70),
+        Cure(admit_per_s=20),
         Cure(first_spread_s=33),
         Cure(drain_per_s=150),
     ],
@@ -107,6 +108,18 @@ def test_heartbeats_among_the_handshakes_cost_held_connections() -> None:
     assert calm.secondary_drops == 0
     assert queued.secondary_drops > 0
     assert queued.recovered_s["99"] is None
+
+
+def test_token_bucket_lets_in_at_its_rate() -> None:
+    """2,000/s of 3,200/s: a million takes 500 s where waits are blurred, and no admitted handshake is wasted.
+
+    The JavaScript client's crowd knocks in waves, and between them tokens go to nobody.
+    """
+    blurred = Storm(1e6, 20.0, 3200.0, FullJitter(10.0, 10.0), steady_share=0.3, cure=Cure(admit_per_s=2000))
+    told, waves = predict(blurred, until="99"), story(admit_per_s=2000)
+    assert told.recovered_s["99"] == pytest.approx(500, rel=0.05)
+    assert told.attempts - told.refused == pytest.approx(990_000, rel=0.02)
+    assert waves.recovered_s["99"] == pytest.approx(784, rel=0.05)
 
 
 def test_series_stays_short_and_rises() -> None:

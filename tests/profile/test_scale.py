@@ -34,7 +34,11 @@ def test_scaled_profile_loads_again_to_the_same(parse: Parse) -> None:
 
 @pytest.mark.parametrize(
     ("more", "key"),
-    [("ramp.connect_timeout=3s", "ramp.connect_timeout"), ("reconnect.policy=none", "reconnect.policy")],
+    [
+        ("ramp.connect_timeout=3s", "ramp.connect_timeout"),
+        ("reconnect.policy=none", "reconnect.policy"),
+        ("target.admit=5/s", "target.admit"),
+    ],
 )
 def test_what_scale_computes_is_not_given_beside_it(faults: Faults, more: str, key: str) -> None:
     (fault,) = faults(SCALE, more)

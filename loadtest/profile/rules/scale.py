@@ -8,12 +8,16 @@ from loadtest.profile.model import Profile
 from loadtest.profile.rules.objection import Objection, Rule
 
 
-def give_up_time_is_given_once(profile: Profile) -> Iterator[Objection]:
-    """The give-up time of the run follows from the real system's."""
+def scaled_keys_are_given_once(profile: Profile) -> Iterator[Objection]:
+    """Give-up time and admitted rate of the run follow from the real system's."""
     if profile.scale is not None and profile.ramp.departs("connect_timeout_s"):
         yield Objection(
             ("ramp.connect_timeout", "scale.give_up", "scale.time"),
             "with [scale] it follows from scale.give_up and scale.time; leave it out",
+        )
+    if profile.scale is not None and profile.target.departs("admit_per_s"):
+        yield Objection(
+            ("target.admit", "scale.cure.admit"), "with [scale] it follows from scale.cure.admit; leave it out"
         )
 
 
@@ -35,4 +39,4 @@ def scaled_clients_come_back(profile: Profile) -> Iterator[Objection]:
         )
 
 
-RULES: tuple[Rule, ...] = (give_up_time_is_given_once, scaled_population_is_smaller, scaled_clients_come_back)
+RULES: tuple[Rule, ...] = (scaled_keys_are_given_once, scaled_population_is_smaller, scaled_clients_come_back)
