@@ -29,6 +29,7 @@ from loadtest.report.summary_sections import (
     thresholds_table,
     tiles,
 )
+from loadtest.results.folder import write_whole
 
 
 def write_html(data: ReportData, path: Path) -> None:
@@ -36,9 +37,9 @@ def write_html(data: ReportData, path: Path) -> None:
 
     Raises:
         UsageError: plotly is not installed.
-        OSError: the file cannot be written.
+        ResultsError: the file cannot be written.
     """
-    path.write_text(render(data), encoding="utf-8")
+    write_whole(path, render(data).encode())
 
 
 def render(data: ReportData) -> str:

@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -37,6 +38,7 @@ _ATTEMPTS = 16
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _REMEDIES = {
     errno.ENOSPC: "free space on that disk or name another folder with --out",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name a folder on another disk with --out",
     errno.EDQUOT: "free space in that quota or name another folder with --out",
     errno.EACCES: "name a folder that may be written with --out",
     errno.EPERM: "name a folder that may be written with --out",
@@ -157,18 +159,26 @@ class RunFolder:
         self.close()
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file whole: into a temporary one, flushed to the disk, then renamed over it."""
-        path = self.path / name
-        temporary = self.path / f".{name}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise _failure("write", path, error) from error
+        write_whole(self.path / name, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole: into a temporary one, flushed to the disk, then renamed over it.
+
+    Raises:
+        ResultsError: it cannot be written; what was there before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # it may never have been made
+            temporary.unlink()
+        raise _failure("write", path, error) from error
 
 
 class _AppendLog:

@@ -5,14 +5,16 @@
     worker --published--> all other workers                (a message is expected everywhere its channel has members)
     workers --report--> Books;  malformed ones are counted, named and dropped
 
-Law: a worker speaks only with the identity Locust gave its connection; two that claim the same number, or one of
-another version, or one that comes after the plan, are told so and take no part.
+Law: a worker speaks only with the identity Locust gave its connection (`gate`); two that claim the same number, or one
+of another version, or one that comes after the plan, are told so and take no part. What a worker says that cannot be
+taken is counted and named, and of it nothing counts.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +29,18 @@ from loadtest.metrics.books import Books
 from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
 from loadtest.users import messages, shipment
+from loadtest.users.gate import Gate
 from loadtest.users.timekeeper import MOST_NS, answer, clock_identity
 
 logger = logging.getLogger(__name__)
 
 MAX_ANNOUNCED = 100_000
+MOST_AHEAD_NS = 5 * NS_PER_S
+"""How far a worker's times may be ahead of the master's: their clocks agree within milliseconds."""
+
+MOST_NAMED = 5
+"""How often the log names one worker for what was refused; all are counted."""
+
 LOCAL = "local"
 ROLES = ("herd", "publisher", "any")
 
@@ -73,8 +82,10 @@ class MasterBridge:
         self._distributed = isinstance(runner, MasterRunner)
         self._closed = False
         self._refused: set[str] = set()
+        self._named: Counter[str] = Counter()
         self._identity = clock_identity()
-        if self._distributed:
+        if isinstance(runner, MasterRunner):
+            Gate(runner, self._refuse_words)
             runner.register_message(messages.CLOCK, self._on_clock)
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report)
@@ -122,12 +133,27 @@ class MasterBridge:
             self.log(f"worker {node} refused: {reason}")
         self._send(messages.REFUSED, {"reason": reason}, node)
 
+    def _refuse_words(self, node: str, why: str) -> None:
+        """Count a message that was refused and name its sender; a stranger hears why, a worker is still needed."""
+        info = self.workers.get(node)
+        if info is None:
+            self._send(messages.REFUSED, {"reason": why}, node)
+        elif self.books is not None and info.planned:
+            self.books.rejected += 1
+        self._name(node, f"message of {f'worker {info.number}' if info else f'stranger {node!r}'} refused: {why}")
+
+    def _name(self, node: str, sentence: str) -> None:
+        self._named[node] += 1
+        if self._named[node] <= MOST_NAMED:
+            last = self._named[node] == MOST_NAMED
+            self.log(sentence + ("; more of it is counted, not told" if last else ""))
+
     def _on_clock(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         heard_ns = now_ns()
         try:
             self._send(messages.CLOCK, answer(msg.data or {}, heard_ns, self._identity), msg.node_id)
         except (ValueError, AttributeError) as error:  # another process's words: said, and not answered
-            self.log(f"question of worker {msg.node_id} about the time refused: {error}")
+            self._name(msg.node_id, f"question of worker {msg.node_id} about the time refused: {error}")
 
     def clock_error_ns(self) -> int:
         """Return the largest error of a time between two workers, publisher and listener: the sum of both; 0 here."""
@@ -212,26 +238,23 @@ class MasterBridge:
         info = self.workers.get(msg.node_id)
         if self.books is None or info is None or not info.planned:
             return
-        data = msg.data
-        if isinstance(data, dict) and data.get("worker") != info.number:
-            self.books.rejected += 1
-            self.log(f"report refused: worker {info.number} speaks as worker {data.get('worker')}")
-            return
+        rejected = self.books.rejected
         try:
-            error_ns = integer(
-                data.get("clock_error_ns", 0) if isinstance(data, dict) else 0, "clock_error_ns", 0, MOST_NS
-            )
-            self.books.merge(data)
+            error_ns = _clock_error_ns(msg.data, info.number)
+            self.books.merge(msg.data)
             info.clock_error_ns = max(info.clock_error_ns, error_ns)
         except ValueError as error:
-            self.log(f"report of worker {info.number} refused: {error}")
+            self.books.rejected = rejected + 1
+            self._name(info.node, f"report of worker {info.number} refused: {error}")
 
     def _on_published(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
         if not self._distributed:
             return
         rows = msg.data.get("messages") if isinstance(msg.data, dict) else None
-        if not isinstance(rows, list) or len(rows) > MAX_ANNOUNCED or not all(_is_announcement(row) for row in rows):
-            self.log(f"announcements of worker {msg.node_id} refused: not a list of [channel, epoch, seq, ns, ns]")
+        latest_ns = now_ns() + MOST_AHEAD_NS
+        is_list = isinstance(rows, list) and len(rows) <= MAX_ANNOUNCED
+        if not is_list or not all(_is_announcement(row, latest_ns) for row in rows):
+            self._refuse_words(msg.node_id, "announcements are a list of [channel, epoch, seq, ns, ns], of the past")
             return
         for info in self._taking_part():
             if info.node != msg.node_id and info.role != "publisher":
@@ -252,5 +275,23 @@ class MasterBridge:
         return [info for info in self._taking_part() if not (info.number in gauges and gauges[info.number].final)]
 
 
-def _is_announcement(row: object) -> bool:
-    return isinstance(row, list | tuple) and len(row) == 5 and all(type(value) is int and value >= 0 for value in row)
+def _clock_error_ns(report: object, number: int) -> int:
+    """Check what the master alone can tell of a report; return the error of its times.
+
+    Raises:
+        ValueError: it is another worker's, or from the future.
+    """
+    if not isinstance(report, dict):
+        return 0  # the books say what is wrong with it
+    if report.get("worker") != number:
+        raise ValueError(f"it speaks as worker {str(report.get('worker'))[:40]}")
+    ahead_ns = integer(report.get("t_ns"), "t_ns", 0, MOST_NS) - now_ns()
+    if ahead_ns > MOST_AHEAD_NS:
+        raise ValueError(f"its time is {ahead_ns / NS_PER_S:.0f} s ahead of the master's")
+    return integer(report.get("clock_error_ns", 0), "clock_error_ns", 0, MOST_NS)
+
+
+def _is_announcement(row: object, latest_ns: int) -> bool:
+    if not isinstance(row, list | tuple) or len(row) != 5:
+        return False
+    return all(type(value) is int and 0 <= value < MOST_NS for value in row) and row[3] <= latest_ns

@@ -226,7 +226,8 @@ class Recorder:
                 self.write_line(phase, watchful=False)
             self._write_results(run, end_ns)
         except ResultsError as error:  # the disk: what is written is intact, and the caller still gets the figures
-            run = {**run, "verdict": "interrupted", "reasons": [*run["reasons"], str(error)]}
+            reasons = [text for text in run["reasons"] if text != str(error)]
+            run = {**run, "verdict": "interrupted", "reasons": [*reasons, str(error)]}
         return run
 
     def _write_results(self, run: Mapping[str, Any], end_ns: int) -> None:

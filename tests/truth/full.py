@@ -1,4 +1,4 @@
-"""The full sizes, by hand on a quiet machine: `python -m tests.truth.full [delays] [stall] [counts] [--keep DIR]`.
+"""The full sizes, by hand on a quiet machine: `python -m tests.truth.full [delays] [stall] [counts] [--only TEXT]`.
 
     delays   2,000 connections; 1, 10, 100, 1,000, 5,000 ms and 1 ms .. 5 s, each 30 s          about 5 minutes
     stall    2,000 connections, 60 s, a stall of 2 s                                            1.5 minutes
@@ -81,9 +81,11 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Hold the harness against the calibrated target at full size.")
     parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], default=[])
+    parser.add_argument("--only", default="", help="only the scenarios whose name holds this text")
     parser.add_argument("--keep", type=Path, help="folder for both accounts; default: a temporary one")
     arguments = parser.parse_args()
     scenarios = {name: scenario for kind in arguments.kinds or list(KINDS) for name, scenario in KINDS[kind]().items()}
+    scenarios = {name: scenario for name, scenario in scenarios.items() if arguments.only in name}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         results = [

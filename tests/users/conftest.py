@@ -65,6 +65,7 @@ class FakeMaster(MasterRunner):
 
     def __init__(self, *workers: str) -> None:
         self.greenlet = None
+        self.server = SimpleNamespace()
         self.clients = {worker: WorkerNode(worker) for worker in workers}
         self.sent: list[tuple[str, Any, str | None]] = []
         self.listeners: dict[str, Any] = {}

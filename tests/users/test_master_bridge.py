@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from loadtest import __version__
+from loadtest.clock import NS_PER_S, now_ns
 from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.receive_queue import ReceiveQueue
@@ -132,19 +133,20 @@ def test_a_worker_cannot_speak_as_another() -> None:
     books = house.begin()
     house.master.hear(messages.REPORT, report(0), "b")
     assert books.rejected == 1
-    assert house.said == ["report refused: worker 1 speaks as worker 0"]
+    assert house.said == ["report of worker 1 refused: it speaks as worker 0"]
     house.master.hear(messages.REPORT, report(1), "b")
     assert (books.total.published, books.rejected) == (3, 1)
 
 
 @pytest.mark.parametrize("broken", [None, [], "x", {"worker": 0}, report(0, seq=0), report(0, herds={}),
-                                    report(0, publishing=None), report(0, clock_error_ns=-1)])  # fmt: skip
+                                    report(0, publishing=None), report(0, clock_error_ns=-1),
+                                    report(0, t_ns=now_ns() + 60 * NS_PER_S)])  # fmt: skip
 def test_a_malformed_report_is_named_and_nothing_of_it_counts(broken) -> None:
     house = House("a")
     house.hello("a")
     books = house.begin()
     house.master.hear(messages.REPORT, broken, "a")
-    assert books.total.published == 0
+    assert (books.total.published, books.rejected) == (0, 1)
     assert len(house.said) == 1
     assert house.said[0].startswith("report")
 
@@ -171,16 +173,29 @@ def test_announcements_go_to_all_listeners_but_the_sender() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [None, {}, [[1, 2, 3, 4]], [[0, 1, 2, 3, -4]], [[0, 1, 2, 3, True]], [["0", 1, 2, 3, 4]], [7]]
-)
+    "rows",
+    [None, {}, [[1, 2, 3, 4]], [[0, 1, 2, 3, -4]], [[0, 1, 2, 3, True]], [["0", 1, 2, 3, 4]], [7],
+     [[0, 1, 2, now_ns() + 60 * NS_PER_S, 0]], [[0, 1, 1 << 63, 3, 0]]],
+)  # fmt: skip
 def test_malformed_announcements_are_named_and_go_nowhere(rows) -> None:
     house = House("a", "b")
     house.hello("a")
     house.hello("b")
-    house.begin()
+    books = house.begin()
     house.master.hear(messages.PUBLISHED, {"messages": rows}, "a")
     assert house.master.told(messages.PUBLISHED, "b") == []
-    assert "announcements of worker a refused" in house.said[0]
+    assert house.said[0].startswith("message of worker 0 refused: announcements are a list")
+    assert books.rejected == 1
+
+
+def test_the_log_names_a_worker_a_few_times_and_counts_on() -> None:
+    house = House("a")
+    house.hello("a")
+    books = house.begin()
+    for _ in range(100):
+        house.master.hear(messages.REPORT, None, "a")
+    assert (len(house.said), books.rejected) == (5, 100)
+    assert house.said[-1].endswith("; more of it is counted, not told")
 
 
 def test_the_profile_goes_with_the_plan_when_the_master_leads() -> None:
