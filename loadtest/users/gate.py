@@ -32,9 +32,10 @@ class Gate:
     """
 
     def __init__(self, runner: MasterRunner, refuse: Callable[[str, str], None]) -> None:
-        self._runner: Any = runner
+        locust: Any = runner
+        self._runner = locust
         self._refuse = refuse
-        self._handle, self._reset = runner.handle_message, runner.reset_connection
+        self._handle, self._reset = locust.handle_message, locust.reset_connection
         self._runner.handle_message, self._runner.reset_connection = self.handle, self._open_anew
         self._runner.server.recv_from_client = self.receive
 
@@ -64,7 +65,7 @@ class Gate:
             self._refuse(node, f"its message of {size:,} bytes is enormous; at most {MOST_BYTES:,} are read")
             return None
         try:
-            message = Message.unserialize(b"".join(parts))
+            message: Message = Message.unserialize(b"".join(parts))  # type: ignore[no-untyped-call]  # Locust's
         except Exception as error:  # noqa: BLE001 - any bytes may come, and msgpack has a dozen errors for them
             self._refuse(node, f"its {size:,} bytes are no message: {type(error).__name__}")
             return None

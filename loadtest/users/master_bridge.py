@@ -252,8 +252,8 @@ class MasterBridge:
             return
         rows = msg.data.get("messages") if isinstance(msg.data, dict) else None
         latest_ns = now_ns() + MOST_AHEAD_NS
-        is_list = isinstance(rows, list) and len(rows) <= MAX_ANNOUNCED
-        if not is_list or not all(_is_announcement(row, latest_ns) for row in rows):
+        few = isinstance(rows, list) and len(rows) <= MAX_ANNOUNCED
+        if not few or not all(_is_announcement(row, latest_ns) for row in rows or ()):
             self._refuse_words(msg.node_id, "announcements are a list of [channel, epoch, seq, ns, ns], of the past")
             return
         for info in self._taking_part():
