@@ -100,6 +100,10 @@ class Listener:
             if slot not in self._readers and slot not in self._attachments:
                 opening = self._sessions.state(slot) == JOINING
                 parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
+                if parcel is not None and parcel.books is not None and not opening:
+                    for book in parcel.books:
+                        self.enter(slot, slot * self._groups + book.group, book, now)
+                    return
                 if parcel is not None:
                     books = self._handle(slot, parcel.events, now)
                     if self._hooks is None and len(books) == len(parcel.events):

@@ -187,7 +187,7 @@ def read_stamped(fd: int, most: int) -> tuple[bytes, int | None]:
     Raises:
         OSError: as os.read; BlockingIOError when there is nothing.
     """
-    sock = _socket.socket(fileno=fd)
+    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, fd)  # named, not asked for: two system calls less
     try:
         data, extras, _, _ = sock.recvmsg(most, _ROOM_FOR_STAMP)
     finally:

@@ -588,6 +588,16 @@ def test_a_sampled_slot_tells_how_long_its_bytes_had_waited(pair: Pair) -> None:
 
 
 @pytest.mark.usefixtures("stamping")
+def test_stamps_come_over_ipv6_too() -> None:
+    pair = Pair("::1")
+    peer = pair.open()
+    pair.wires.sample(0)
+    at_least_ms = speak(pair, peer, wait_s=0.01)
+    assert at_least_ms - 0.01 <= waited_ms(pair)[0] < at_least_ms + 1_000
+    pair.stop()
+
+
+@pytest.mark.usefixtures("stamping")
 def test_bytes_that_piled_up_count_once_and_by_the_newest(pair: Pair) -> None:
     peer = pair.open()
     pair.wires.sample(0)
