@@ -187,10 +187,14 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders. One: its report again. Several: side by side.")],
     out: Annotated[Path | None, typer.Option(help="File to write; default: report.html or comparison.html.")] = None,
 ) -> None:
-    """Write the report of a run again from its folder, or lay several runs side by side."""
+    """Write the report of a run again from its folder, or lay several runs side by side.
+
+    Side by side, scaled runs are told in the time of the system they speak for.
+    """
     from loadtest.report.comparison import versions_table, write_comparison
     from loadtest.report.data import load
     from loadtest.report.html import write_html
+    from loadtest.report.prediction import in_real_time
     from loadtest.report.terminal import print_summary
 
     console = Console()
@@ -201,6 +205,7 @@ def report(
         print_summary(loaded[0].run, console, path)
         return
     path = out or Path("comparison.html")
+    loaded = [in_real_time(data) for data in loaded]
     write_comparison(loaded, path)
     console.print(versions_table([data.run for data in loaded]))
     console.print(f"report: {path}", markup=False, soft_wrap=True)

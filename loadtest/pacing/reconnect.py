@@ -19,6 +19,9 @@ from typing import Protocol, runtime_checkable
 
 from loadtest.errors import UsageError
 
+MOST_OBEYED_S = 86_400.0
+"""A server that wants to be asked again later than this is asked then: a hint is a stranger's number."""
+
 _MOST_DOUBLINGS = 900  # 2.0 ** 1024 overflows; every cap is reached long before
 
 
@@ -245,10 +248,10 @@ def next_wait_s(policy: ReconnectPolicy, attempt: int, hint_s: float | None, rng
     """Return the wait before retry `attempt`, as `ReconnectPolicy.wait_s`.
 
     Args:
-        hint_s: when the server wants to be asked again; None: it did not say. Only `RetryAfter` listens.
+        hint_s: when the server wants to be asked again; None: it did not say. Only `RetryAfter` listens, up to a day.
     """
     if hint_s is not None and isinstance(_inner(policy), RetryAfter):
-        return hint_s
+        return min(hint_s, MOST_OBEYED_S)
     return policy.wait_s(attempt, rng)
 
 

@@ -33,6 +33,7 @@ _HEAD = (
     "99.9 % back",
     "Recovered",
     "Attempts each",
+    "Secondary drops",
     "Lost",
     "Fan-out p99",
 )
@@ -144,6 +145,7 @@ def _rows(runs: Sequence[Mapping[str, Any]], name: str) -> list[list[str]]:
                 w.recovered(r, "t_sub_s", "99.9"),
                 w.recovered(r, "t_rec_s"),
                 w.factor(w.number(r, "amplification")).removesuffix(" x"),
+                w.count(w.number(r, "secondary_drops")),
                 w.count(w.number(r, "lost")),
                 w.milliseconds(w.number(run, "fanout", "latency_ms", "p99")),
             ]

@@ -8,6 +8,7 @@ Law: the run's own figures stay what was measured; a figure of the real system i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from loadtest.report import wording as w
@@ -35,6 +36,33 @@ def sentence(run: Mapping[str, Any]) -> str:
         f" second for {w.number(run, 'scale', 'time') or 1:g}: storm number S = {told},"
         f" {w.count(w.number(run, 'scale', 'real', 'capacity_per_s'))} connects/s in the real system."
     )
+
+
+def in_real_time(data: ReportData) -> ReportData:
+    """Return a scaled run with its recoveries in the real system's time, to lay beside runs of another scale."""
+    time = w.number(data.run, "scale", "time")
+    if time is None:
+        return data
+    events = [_event_in_real_time(event, time) for event in w.items(data.run, "events")]
+    curves = {
+        name: {**of_event, "t_s": [t * time for t in w.items(of_event, "t_s") if isinstance(t, int | float)]}
+        for name, of_event in data.curves.items()
+    }
+    return replace(data, run={**data.run, "events": events}, curves=curves)
+
+
+def _event_in_real_time(event: Mapping[str, Any], time: float) -> dict[str, Any]:
+    recovery = dict(w.dig(event, "recovery") or {})
+    for key in ("t_conn_s", "t_sub_s"):
+        of_percent = w.dig(recovery, key) or {}
+        recovery[key] = {percent: _times(w.number(of_percent, percent), time) for percent in of_percent}
+    for key in ("t_svc_s", "t_rec_s", "outage_s_mean"):
+        recovery[key] = _times(w.number(recovery, key), time)
+    return {**event, "recovery": recovery}
+
+
+def _times(value: float | None, time: float) -> float | None:
+    return None if value is None else value * time
 
 
 def rows(run: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -151,6 +151,7 @@ def test_only_retry_after_obeys_the_server() -> None:
         obeyed = next_wait_s(policy(name), 3, 17.5, rng) == 17.5
         assert obeyed is (name == "retry-after"), name
     assert next_wait_s(policy("retry-after"), 0, 0.0, rng) == 0.0
+    assert next_wait_s(policy("retry-after"), 0, 1e12, rng) == 86_400.0
     assert next_wait_s(policy("retry-after"), 2, None, Drawn(0.5)) == 2.0
 
 

@@ -16,7 +16,7 @@ from loadtest.model.storm import Storm
 from loadtest.report.data import ReportData
 from loadtest.report.forecast import CURVE_ROWS, curve, print_forecast
 from loadtest.report.html import render
-from loadtest.report.prediction import key_figures, prediction_chart, rows
+from loadtest.report.prediction import in_real_time, key_figures, prediction_chart, rows
 from loadtest.report.terminal import print_summary
 
 REAL = Storm(1e6, 20.0, 8000.0, steady_share=0.3)
@@ -85,3 +85,13 @@ def test_curve_ends_with_nearly_everybody() -> None:
 @pytest.mark.parametrize("run", [{"scale": {"time": 60}}, {"scale": {"time": 60, "events": [{}]}, "prediction": None}])
 def test_torn_figures_do_not_fail(run: dict[str, Any]) -> None:
     assert isinstance(render(ReportData(run)), str)
+
+
+def test_side_by_side_a_scaled_run_is_told_in_real_time(scaled: ReportData, data: ReportData) -> None:
+    real = in_real_time(scaled)
+    before, after = scaled.run["events"][0]["recovery"], real.run["events"][0]["recovery"]
+    assert after["t_sub_s"]["99"] == before["t_sub_s"]["99"] * 60
+    assert after["outage_s_mean"] == pytest.approx(before["outage_s_mean"] * 60)
+    assert after["attempts"] == before["attempts"]
+    assert real.curves["deploy"]["t_s"][-1] == pytest.approx(scaled.curves["deploy"]["t_s"][-1] * 60)
+    assert in_real_time(data) is data
