@@ -10,7 +10,7 @@ import pytest
 from loadtest.errors import UsageError
 from loadtest.model.simulation import Prediction, _Simulation, predict
 from loadtest.model.storm import Cure, Storm, closed_form_s
-from loadtest.pacing.reconnect import Fixed, FullJitter, Never
+from loadtest.pacing.reconnect import Fixed, FullJitter, Never, Phoenix
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -93,6 +93,22 @@ def test_clients_are_conserved_at_every_step(cure: Cure) -> None:
         total = simulation._connected + sum(simulation._stages) + simulation._waiting.total
         assert total == pytest.approx(10_000, rel=1e-6)
         assert min(*simulation._stages, simulation._connected, simulation._waiting.total) > -1e-6
+
+
+def test_each_failure_moves_a_client_to_its_next_wait() -> None:
+    """Nobody gets in; phoenix waits 10, 50, 100 ms ...: tries at 0.01, 1.06, 2.16 ... 18.26 s, ten in 20 s."""
+    told = predict(Storm(100, 1.0, 1e-9, Phoenix()), horizon_s=20.0)
+    assert told.attempts_per_client == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize("connects", [0.5, 20.0, 60.0, 90.0])
+def test_no_more_work_is_done_than_there_is(connects: float) -> None:
+    """100 clients at their first stage; what they have had, of 4 stages each, is the work of the step."""
+    simulation = _Simulation(Storm(100, 20.0, connects / 0.5))
+    simulation._connected, simulation._stages = 0.0, [100.0, 0.0, 0.0, 0.0]
+    simulation._serve(0.0)
+    had = sum(stage * clients for stage, clients in enumerate(simulation._stages)) + 4 * simulation._connected
+    assert had == pytest.approx(4 * connects, rel=0.01)
 
 
 def test_plenty_of_capacity_recovers_with_the_first_retry() -> None:
