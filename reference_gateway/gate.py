@@ -18,7 +18,7 @@ from typing import cast
 from reference_gateway.settings import read_number
 from reference_gateway.workshop import Workshop
 
-_TICK_S = 0.005
+_TICK_S = 0.002
 _SILENCE_S = 30.0
 _MOST_BYTES = 64 * 1024
 _GATED = b"GET /socket.io"

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.e2e
 
 STORM = """
 name = "scaled"
-duration = "12s"
+duration = "10s"
 
 [target]
 stack = "reference"
