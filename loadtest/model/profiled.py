@@ -32,6 +32,7 @@ def real_storm(profile: Profile) -> Storm:
         capacity_per_s=scale.capacity_per_s,
         policy=policy(profile.reconnect.policy, **profile.reconnect.parameters),
         stages=scale.stages,
+        latency_s=scale.latency_s,
         steady_share=scale.steady_share,
         ping_cost=scale.ping_cost,
         ping_interval_s=scale.ping_interval_s,

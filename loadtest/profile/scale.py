@@ -64,6 +64,12 @@ class Scale(Section):
         examples=["3200/s"],
     )
     stages: int = Field(default=4, ge=1, le=64, description="Equal stages of a handshake (k).")
+    latency_s: Seconds = Field(
+        default=0.25,
+        alias="latency",
+        le=60,
+        description="Mean latency between clients and server: it blurs the waves of retries (prediction only).",
+    )
     steady_share: Share = Field(
         default=0.0,
         lt=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 
@@ -10,7 +11,7 @@ import pytest
 from loadtest.errors import UsageError
 from loadtest.model.simulation import Prediction, _Simulation, predict
 from loadtest.model.storm import Cure, Storm, closed_form_s
-from loadtest.pacing.reconnect import Fixed, FullJitter, Never, Phoenix
+from loadtest.pacing.reconnect import Fixed, FullJitter, Never, Phoenix, SocketIOJs
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -23,9 +24,9 @@ def story(capacity_per_s: float = 3200.0, **cure: float) -> Prediction:
 
 # METRICS, "Anchor": expected, and how far this model may be off.
 ANCHORS: list[tuple[str, float, dict[str, float], float, float]] = [
-    ("naive", 3200, {}, 7.0 * HOUR, 0.10),
-    ("naive, 3,400/s", 3400, {}, 5.6 * HOUR, 0.10),
-    ("naive, 6,000/s", 6000, {}, 48 * MINUTE, 0.10),
+    ("naive", 3200, {}, 7.0 * HOUR, 0.05),
+    ("naive, 3,400/s", 3400, {}, 5.6 * HOUR, 0.05),
+    ("naive, 6,000/s", 6000, {}, 48 * MINUTE, 0.15),
     ("cap of c T, free refusals", 3200, {"in_flight": 64_000}, 9 * MINUTE, 0.15),
     (
         "refusals at 5 %, Retry-After over 600 s",
@@ -47,7 +48,7 @@ def test_anchor(name: str, capacity_per_s: float, cure: dict[str, float], expect
 
 
 def test_anchor_of_attempts() -> None:
-    assert story().attempts_per_client == pytest.approx(742, rel=0.10)
+    assert story().attempts_per_client == pytest.approx(742, rel=0.05)
 
 
 def test_refusals_that_cost_never_let_anybody_in() -> None:
@@ -56,7 +57,7 @@ def test_refusals_that_cost_never_let_anybody_in() -> None:
 
 
 def test_first_retry_over_300_s_is_too_soon() -> None:
-    """3,333/s meet 3,200/s: it collapses. METRICS says 6.4 h; here many are in before, and 1.8 h are left."""
+    """3,333/s meet 3,200/s: it collapses. METRICS says 6.4 h; here many are in before, and under 2 h are left."""
     assert (story(first_spread_s=300).recovered_s["99"] or 0.0) > HOUR
 
 
@@ -69,7 +70,7 @@ def test_closed_form_is_met_where_it_holds() -> None:
 
 def test_equal_storm_number_means_equal_time_by_patience() -> None:
     big = predict(Storm(1e6, 20.0, 6000.0, Fixed(5.0)))
-    small = predict(Storm(10_000, 20 / 60, 60 * 60.0, Fixed(5 / 60)))
+    small = predict(Storm(10_000, 20 / 60, 60 * 60.0, Fixed(5 / 60), latency_s=0.25 / 60))
     assert [t and t * 60 for t in small.recovered_s.values()] == pytest.approx(list(big.recovered_s.values()))
     assert small.attempts_per_client == pytest.approx(big.attempts_per_client)
 
@@ -97,7 +98,7 @@ def test_clients_are_conserved_at_every_step(cure: Cure) -> None:
 
 def test_each_failure_moves_a_client_to_its_next_wait() -> None:
     """Nobody gets in; phoenix waits 10, 50, 100 ms ...: tries at 0.01, 1.06, 2.16 ... 18.26 s, ten in 20 s."""
-    told = predict(Storm(100, 1.0, 1e-9, Phoenix()), horizon_s=20.0)
+    told = predict(Storm(100, 1.0, 1e-9, Phoenix(), latency_s=0.0), horizon_s=20.0)
     assert told.attempts_per_client == pytest.approx(10, abs=0.05)
 
 
@@ -129,13 +130,17 @@ def test_heartbeats_among_the_handshakes_cost_held_connections() -> None:
 def test_token_bucket_lets_in_at_its_rate() -> None:
     """2,000/s of 3,200/s: a million takes 500 s where waits are blurred, and no admitted handshake is wasted.
 
-    The JavaScript client's crowd knocks in waves, and between them tokens go to nobody.
+    The JavaScript client's crowd knocks in waves when nothing blurs them, and between them tokens go to nobody.
     """
     blurred = Storm(1e6, 20.0, 3200.0, FullJitter(10.0, 10.0), steady_share=0.3, cure=Cure(admit_per_s=2000))
-    told, waves = predict(blurred, until="99"), story(admit_per_s=2000)
+    told, waves = (
+        predict(blurred, until="99"),
+        predict(replace(blurred, policy=SocketIOJs(), latency_s=0.0), until="99"),
+    )
     assert told.recovered_s["99"] == pytest.approx(500, rel=0.05)
     assert told.attempts - told.refused == pytest.approx(990_000, rel=0.02)
     assert waves.recovered_s["99"] == pytest.approx(784, rel=0.05)
+    assert story(admit_per_s=2000).recovered_s["99"] == pytest.approx(500, rel=0.05)
 
 
 def test_series_stays_short_and_rises() -> None:
@@ -152,7 +157,7 @@ def test_policy_that_gives_up_is_refused() -> None:
 
 def test_crowd_of_individuals_recovers_as_the_mean_field_says() -> None:
     """2,000 clients one by one, each service to anybody in flight: another programme for the same storm, S = 5."""
-    storm = Storm(2000, 20.0, 2000 / (5 * 25.0), FullJitter(10.0, 10.0))
+    storm = Storm(2000, 20.0, 2000 / (5 * 25.0), FullJitter(10.0, 10.0), latency_s=0.0)
     told = predict(storm, until="90")
     crowds = [_crowd(storm, 0.9, Random(seed)) for seed in (1, 2, 3)]
     assert fmean(time_s for time_s, _ in crowds) == pytest.approx(told.recovered_s["90"], rel=0.06)
