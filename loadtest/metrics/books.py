@@ -9,6 +9,7 @@ come from merged histograms. Memory is constant over time: settled seconds go in
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,7 @@ class Books:
         self._first_second = zero_ns // NS_PER_S
         self._next_second = 0
         self._publishing: list[list[int]] = []
+        self._silent, self._most_silent = 0, 1
         self._lost_by_second: dict[int, int] = {}
 
     # --- from the workers --------------------------------------------------------------------------------------------
@@ -160,9 +162,13 @@ class Books:
         event.lost = sum(lost for second, lost in self._lost_by_second.items() if second >= begin)
         return event
 
-    def publishing_from(self, at_ns: int) -> None:
-        """Say that publishes are due from `at_ns` on (for T_svc: a second without any due is no evidence)."""
+    def publishing_from(self, at_ns: int, silence_s: float = 1.0) -> None:
+        """Say that publishes are due from `at_ns` on, at least one in `silence_s`.
+
+        For T_svc: a second without any due is no evidence; of a publish each 3 s, two silent seconds are none.
+        """
         self._publishing.append([at_ns, 1 << 62])
+        self._silent, self._most_silent = 0, math.ceil(silence_s)
 
     def publishing_until(self, at_ns: int) -> None:
         """Say that no publish is due from `at_ns` on."""
@@ -271,7 +277,9 @@ class Books:
             second = self._seconds.pop(index, None) or Second()
             self._settled.add(second.latencies)
             start_ns = (self._first_second + index) * NS_PER_S
-            due = any(begin < start_ns + NS_PER_S and end > start_ns for begin, end in self._publishing)
+            within = any(begin < start_ns + NS_PER_S and end > start_ns for begin, end in self._publishing)
+            self._silent = self._silent + 1 if within and not second.expected else 0
+            due = within and (second.expected > 0 or self._silent >= self._most_silent)
             self.phases.add_second(start_ns, second)
             self._service.add(index, second.latencies, second.expected, second.delivered, due)
             self._next_second += 1
@@ -324,7 +332,7 @@ class Books:
             "misrouted": ledger["misrouted"],
             "replayed": ledger["replayed"],
             "announced_late": ledger["announced_late"],
-            "imbalance": ledger["imbalance"],
+            "imbalance": max(ledger["imbalance"], abs(expected - delivered - ledger["lost"])),
             "completeness": delivered / expected if expected else None,
             "by_class": by_class,
             "latency_ms": self.latencies.latency_ms(),
@@ -332,6 +340,7 @@ class Books:
             "ack_ms": self.total.histograms["ack"].latency_ms(),
             "ttk_ms": self.time_to_share.figures(),
             "ttk_traced": self.time_to_share.traced,
+            "ttk_skipped": self.time_to_share.skipped + ledger["untraced"],
         }
 
     def event_figures(self, event: Event, end_ns: int, baseline_from_ns: int | None) -> dict[str, Any]:
@@ -342,7 +351,7 @@ class Books:
         if baseline_from_ns is not None:
             first_t0_ns = min(other.t0_ns for other in self.events.values())
             t_svc_s = self._service.t_svc_s(t0_s, baseline_from_ns / NS_PER_S - base_s, first_t0_ns / NS_PER_S - base_s)
-        curve = event.curve
+        curve, back_s = event.curve, event.curve.t_sub_s(99)  # who is back was not stuck; nothing else is known
         return {
             "name": event.name,
             "kind": event.kind,
@@ -351,7 +360,11 @@ class Books:
             "population": curve.population,
             "dropped": curve.dropped,
             "recovery": curve.as_recovery(
-                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(curve.t_sub_s(99), t_svc_s), lost=event.lost, metastable=False
+                end_ns,
+                t_svc_s=t_svc_s,
+                t_rec_s=t_rec_s(back_s, t_svc_s),
+                lost=event.lost,
+                metastable=None if back_s is None else False,
             ),
         }
 

@@ -24,7 +24,7 @@ class Delivery:
     """The account of one interval.
 
     `counts`: copies by kind; expected, delivered, lost; reordered and replayed (of delivered); the same by class;
-    imbalance; announced_late and announced_twice (announcements refused).
+    imbalance; announced_late and announced_twice (announcements refused); untraced (parts beyond MOST_TRACES).
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class Delivery:
         for index, value in enumerate((expected, book.delivered, all_lost)):
             numbers[index] += value
         latencies.add(book.latencies)
-        if traced and expected and len(self._traces) < MOST_TRACES:
+        if traced and expected and len(self._traces) >= MOST_TRACES:
+            counts["untraced"] += 1
+        elif traced and expected:
             self._traces.append([book.channel, book.epoch, book.seq, expected, book.latencies.to_wire()])
 
     def to_wire(self) -> dict[str, Any]:

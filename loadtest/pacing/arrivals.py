@@ -8,10 +8,14 @@ those before it. The caller stamps a message with `time_of` its number, not with
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from random import Random
 from typing import Protocol
+
+RARE_GAPS = math.log(1_000)
+"""One exponential gap in a thousand is longer than so many mean gaps."""
 
 
 class Arrivals(Protocol):
@@ -165,6 +169,32 @@ def arrivals(kind: str, rate_per_s: float, rng: Random, burst_every_s: float = 1
     if kind == "burst":
         return Burst(rate_per_s, burst_every_s)
     raise ValueError(f"no arrival schedule {kind!r}; there are constant, poisson and burst")
+
+
+def arrival_times(kind: str, rate_per_s: float, rng: Random, burst_every_s: float = 1.0) -> Iterator[float]:
+    """Yield the scheduled times of message 0, 1, 2 ... in seconds since the start of publishing, for ever.
+
+    Cost: constant memory, however long; an `Arrivals` keeps what it may be asked for again.
+
+    Raises:
+        ValueError: as `arrivals`.
+    """
+    if kind == "poisson":
+        return poisson_times(rate_per_s, rng)
+    return map(arrivals(kind, rate_per_s, rng, burst_every_s).time_of, itertools.count())
+
+
+def longest_silence_s(kind: str, rate_per_s: float, burst_every_s: float = 1.0) -> float:
+    """Return how long a schedule may be silent: after that, a message that was due is missing.
+
+    A random schedule has no such bound; it is given the silence that one gap in a thousand exceeds.
+    """
+    gap_s = 1.0 / _positive(rate_per_s)
+    if kind == "poisson":
+        return RARE_GAPS * gap_s
+    if kind == "burst":
+        return burst_every_s * math.ceil(round(gap_s / burst_every_s, 9))
+    return gap_s
 
 
 def _positive(value: float) -> float:

@@ -58,8 +58,6 @@ class ClientUser(HerdUser):
         """
         if profile.target.dialect != cls.dialect_name:
             raise UsageError(f'{cls.__name__} speaks "{cls.dialect_name}", the profile "{profile.target.dialect}"')
-        if profile.target.bootstrap is not None:
-            raise UsageError(f"{cls.__name__} knows no target.bootstrap: a library connects where it is told to")
         try:
             importlib.import_module(cls.link.module)
             importlib.import_module("websocket")  # python-socketio alone would fall back to polling

@@ -11,28 +11,33 @@ stamped where the library calls us. A link that was given up says nothing more.
 from __future__ import annotations
 
 import importlib
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
 import gevent
 
-from loadtest.errors import LocalProtocolError, ProtocolError
+from loadtest.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from loadtest.herd.clients import Clients
 from loadtest.herd.herd import Herd
 from loadtest.herd.opening import Opening, Step
 from loadtest.herd.sockets import reason_of
 from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING
 from loadtest.profile.model import Profile
+from loadtest.protocol import jsontext
 from loadtest.protocol.events import Acked, Closed, Delivered
-from loadtest.protocol.frames import BINARY, TEXT, Frame
+from loadtest.protocol.frames import BINARY, TEXT, Frame, decode_text
 from loadtest.protocol.marker import find_marker
 from loadtest.protocol.path import Path, Rule
 from loadtest.protocol.template import Template
 from loadtest.users.build import make_dialect, tls_context
 
 CLOSING_S = 2.0
+MAX_ANSWER_BYTES = 65_536
 CLOSE = 8
 
 
@@ -41,6 +46,7 @@ class LibraryHerd(Herd):
 
     Attributes:
         profile, link: how to make one; set before the first slot connects. links: the present one of each slot.
+        named: the gateway that a bootstrap named for each slot.
     """
 
     profile: Profile
@@ -49,6 +55,7 @@ class LibraryHerd(Herd):
     def __init__(self, *, clients: Clients, **parts: Any) -> None:
         super().__init__(clients=clients, **parts)
         self.links: dict[int, Link] = {}
+        self.named: dict[int, str] = {}
         self._clients = clients
         self._opening = Linking(self, clients)
 
@@ -108,10 +115,10 @@ class Linking(Opening):
         super().__init__(clients, ())
         self._herd = herd
 
-    def begin(self, slot: int, index: int, source: str | None) -> Step:  # noqa: ARG002 - the kernel chooses it
+    def begin(self, slot: int, index: int, source: str | None) -> Step:
         """See `Opening.begin`."""
         variables = self._variables[slot] = self._clients.variables(index)
-        link = self._herd.links[slot] = self._herd.link(self._herd, slot, index, variables)
+        link = self._herd.links[slot] = self._herd.link(self._herd, slot, index, variables, source)
         gevent.spawn(link.run)
         return Step(CONNECTING)
 
@@ -125,7 +132,9 @@ class Link(ABC):
 
     module: ClassVar[str]
 
-    def __init__(self, herd: LibraryHerd, slot: int, index: int, variables: Mapping[str, object]) -> None:
+    def __init__(
+        self, herd: LibraryHerd, slot: int, index: int, variables: Mapping[str, object], source: str | None = None
+    ) -> None:
         profile = herd.profile
         self.herd = herd
         self.slot = slot
@@ -133,7 +142,9 @@ class Link(ABC):
         self.library: Any = None
         self._profile = profile
         self._clock = herd._clock
-        self._url = profile.target.urls[index % len(profile.target.urls)]
+        self._index = index
+        self._source = source
+        self._url = ""
         self._patience_s = profile.connect_timeout_s
 
     @property
@@ -144,6 +155,7 @@ class Link(ABC):
     def run(self) -> None:
         """Connect; what fails is counted by its reason."""
         try:
+            self._url = self._gateway()
             self.connect(importlib.import_module(self.module))
         except OSError as error:
             self.ended(_reason(error))
@@ -151,6 +163,24 @@ class Link(ABC):
             self.ended(error.reason)
         except Exception as error:  # noqa: BLE001 - the libraries' own classes: counted under their name
             self.ended(_reason(error.__cause__ or error))
+
+    def _gateway(self) -> str:
+        """Return where to connect to: one of the profile's, or what its bootstrap names."""
+        target, named = self._profile.target, self.herd.named
+        if target.bootstrap is None or target.bootstrap.url is None:
+            return target.urls[self._index % len(target.urls)]
+        if self.slot not in named or target.bootstrap.every != "once":
+            url = str(Template(target.bootstrap.url).render(self.variables))
+            try:
+                with urlopen(url, timeout=self._patience_s, context=tls_context(self._profile)) as response:
+                    body = decode_text(response.read(MAX_ANSWER_BYTES))
+            except HTTPError as error:
+                raise RemoteProtocolError(f"{url} answered {error.code}", f"bootstrap_http_{error.code}") from error
+            gateway = Path(target.bootstrap.path).find(jsontext.load(body))
+            if not isinstance(gateway, str) or not gateway.startswith(("ws://", "wss://")):
+                raise RemoteProtocolError(f"{url} named no gateway", "bootstrap_answer")
+            named[self.slot] = gateway
+        return named[self.slot]
 
     def ended(self, reason: str) -> None:
         """Tell the herd that this connection failed or was lost."""
@@ -178,6 +208,19 @@ class Link(ABC):
         name = tls.server_name if tls else None
         return {"context": context} | ({"server_hostname": name} if name else {})
 
+    def socket_options(self) -> dict[str, Any]:
+        """Return websocket-client's options for the transport: TLS, or a socket that leaves from a chosen address."""
+        tls = self.ssl_options()
+        if self._source is None:
+            return {"sslopt": tls} if tls else {}
+        parts = urlsplit(self._url)
+        secure = parts.scheme == "wss"
+        end = parts.hostname or "", parts.port or (443 if secure else 80)
+        plain = socket.create_connection(end, self._patience_s, source_address=(self._source, 0))
+        if not secure:
+            return {"socket": plain}
+        return {"socket": tls["context"].wrap_socket(plain, server_hostname=tls.get("server_hostname", end[0]))}
+
     @abstractmethod
     def connect(self, library: Any) -> None:
         """Connect with `library`, the module, and have `herd.joined` called once in session."""
@@ -199,8 +242,7 @@ class SocketIOLink(Link):
     def connect(self, library: Any) -> None:
         """See `Link.connect`."""
         client, namespace = self._profile.client, self._profile.client.namespace
-        sslopt = self.ssl_options()
-        options = {"sslopt": sslopt} if sslopt else {}
+        options = self.socket_options()
         sio = self.library = library.Client(reconnection=False, handle_sigint=False, websocket_extra_options=options)
         subscribe = self._profile.subscribe
         self._path = Path(self._profile.publish.marker)
@@ -278,7 +320,7 @@ class WebSocketLink(Link):
             timeout=self._patience_s,
             header=[f"{name}: {value}" for name, value in self.rendered(client.headers).items()],
             enable_multithread=True,
-            sslopt=self.ssl_options(),
+            **self.socket_options(),
         )
         ws.settimeout(None)
         if client.hello is not None:

@@ -10,7 +10,6 @@ part of the population and reconnect at a fixed short pace: they carry the canar
 from __future__ import annotations
 
 import heapq
-import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
@@ -27,7 +26,7 @@ from loadtest.errors import LoadtestError
 from loadtest.herd.herd import Herd
 from loadtest.herd.listener import FIRST_FREE_REQUEST
 from loadtest.metrics.ledger import Announced
-from loadtest.pacing.arrivals import arrivals
+from loadtest.pacing.arrivals import arrival_times
 from loadtest.profile.model import Profile
 from loadtest.protocol.events import Acked, Delivered
 from loadtest.protocol.marker import Marker, format_marker
@@ -122,9 +121,9 @@ class PublisherUser(User):
     ) -> Iterator[tuple[int, int]]:
         publish = self._plan.publish
         rng = random.Random(f"{self._plan.seed}/publish/{self._bridge.number}/{group}")
-        schedule = arrivals(publish.arrival, rate_per_s, rng=rng, burst_every_s=publish.burst_every_s)
-        for number in itertools.count():
-            yield start_ns + round(schedule.time_of(number) * NS_PER_S), channels[number % len(channels)]
+        times = arrival_times(publish.arrival, rate_per_s, rng, publish.burst_every_s)
+        for number, time_s in enumerate(times):
+            yield start_ns + round(time_s * NS_PER_S), channels[number % len(channels)]
 
     def _publish(self, channel: int, sched_ns: int) -> None:
         seq = self._sequence[channel]

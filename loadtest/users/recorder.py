@@ -17,6 +17,7 @@ from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.thresholds import Threshold, evaluate
+from loadtest.pacing.arrivals import longest_silence_s
 from loadtest.profile.model import Profile
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
@@ -114,7 +115,9 @@ class Recorder:
         from_ns = now_ns() + round(GO_SLACK_S * NS_PER_S)
         self.bridge.tell(messages.PUBLISH, {"start_ns": from_ns})
         if self.profile.publish_rate_per_s:
-            self.books.publishing_from(from_ns)
+            publish = self.profile.publish
+            silence_s = longest_silence_s(publish.arrival, self.profile.publish_rate_per_s, publish.burst_every_s)
+            self.books.publishing_from(from_ns, silence_s)
 
     def stop_publishing(self) -> None:
         """Have the publishers end."""

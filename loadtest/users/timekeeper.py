@@ -100,6 +100,11 @@ class Timekeeper:
             self.tend()
 
     @property
+    def offset_ns(self) -> int:
+        """Return what is added to our clock; 0 on the master's own."""
+        return 0 if self._estimate is None else self._estimate.offset_ns
+
+    @property
     def error_ns(self) -> int:
         """Return the largest error that the copy can have now; 0 on the master's own clock."""
         return 0 if self._estimate is None else self._estimate.error_ns(now_ns())

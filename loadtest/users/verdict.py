@@ -109,8 +109,9 @@ def summarise(
         invalid.append(
             f"{books.total.ledger['announced_late']} announcements came too late, so nobody expected their messages."
         )
-    if books.total.ledger["imbalance"]:
-        invalid.append(f"The books do not balance: {books.total.ledger['imbalance']} deliveries are unaccounted for.")
+    fanout = books.fanout_figures()
+    if fanout["imbalance"]:
+        invalid.append(f"The books do not balance: {fanout['imbalance']} deliveries are unaccounted for.")
     connections = books.connection_figures(verdict.ramp_s, memory[0])
     connections["machine_bytes_per_connection"] = memory[1]
     events = [books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()]
@@ -123,7 +124,7 @@ def summarise(
             target=target_facts(profile),
             harness=harness_facts(len(books.workers)),
             connections=connections,
-            fanout=books.fanout_figures(),
+            fanout=fanout,
             generator=books.generator_figures(clock_error_ms=clock_error_ns / NS_PER_MS),
             events=events,
             thresholds=thresholds,

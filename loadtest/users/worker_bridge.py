@@ -298,6 +298,9 @@ class WorkerBridge:
 
     def _on_finish(self, _: dict[str, Any]) -> None:
         self._final = True
+        logger.info(
+            "the master's clock: %+d ns from ours, wrong by %d ns at most", self.time.offset_ns, self.time.error_ns
+        )
         self._send_announcements()
         self.report()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ SERVER = Path(__file__).parent / "targets" / "websocket_server.py"
 ADDRESS = "10.199.7.1"
 OTHERS = ["10.199.7.2", "10.199.7.10", "10.199.7.11", "10.199.7.12", "10.199.7.13"]
 AHEAD_S = 5_000
+CLOCK = r"the master's clock: ([+-]\d+) ns from ours, wrong by (\d+) ns at most"
 PROFILE = """
 name = "two-hosts"
 duration = "4s"
@@ -226,3 +228,7 @@ def test_times_of_a_host_with_another_clock_stay_right(two_hosts: TwoHosts, publ
     assert latency_ms["max"] < 1_000 + error_ms, "within the deadline: 5,000 s would show"
     assert connect_ms["max"] < 5_000
     assert [worker.wait(20) for worker in workers] == [0] * len(workers)
+    told = re.findall(CLOCK, "".join(path.read_text() for path in two_hosts.folder.glob("worker-*.out")))
+    assert len(told) == len(workers)
+    for offset_ns, error_ns in told:  # the kernel shifted the clock by exactly this: the bound must hold
+        assert abs(int(offset_ns) + AHEAD_S * 10**9) <= int(error_ns) <= error_ms * 1e6

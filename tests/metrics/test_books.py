@@ -305,6 +305,27 @@ def test_seconds_without_messages_are_bad_only_while_publishes_are_due(until_s: 
     assert master.event_figures(event, T + 30 * NS_PER_S, T)["recovery"]["t_svc_s"] == t_svc_s
 
 
+@pytest.mark.parametrize(("silence_s", "t_svc_s"), [(0.5, 3.0), (2.0, 3.0), (2.5, 0.0), (10.0, 0.0)])
+def test_a_schedule_of_less_than_one_a_second_may_be_silent_as_long_as_it_says(
+    silence_s: float, t_svc_s: float
+) -> None:
+    master = books(400, window_s=3)
+    master.publishing_from(T, silence_s)
+    event = master.open_event("deploy", "deploy", T + 10 * NS_PER_S)
+    good, silent = (5.0, 100, 0), (0.0, 0, 0)
+    fed(master, [good] * 11 + [silent] * 2 + [good] * 12)
+    master.finish(T + 30 * NS_PER_S)
+    assert master.event_figures(event, T + 30 * NS_PER_S, T)["recovery"]["t_svc_s"] == t_svc_s
+
+
+def test_a_report_whose_own_numbers_do_not_add_up_unbalances_the_books() -> None:
+    master = books()
+    wire = second_wire(1, 5.0, 100, 1)
+    wire["counts"]["lost"] = 0
+    master.merge(report_wire(ledger=wire))
+    assert master.fanout_figures()["imbalance"] == 1
+
+
 @pytest.mark.parametrize(("opened_after_s", "lost"), [(1, 3), (REMEMBERED_S // 2, 3)])
 def test_losses_before_an_event_was_told_of_are_still_charged_to_it(opened_after_s: int, lost: int) -> None:
     master = books()

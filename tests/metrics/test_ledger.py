@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
+from loadtest.metrics import delivery
 from loadtest.metrics.book import Book
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS, MOST_AHEAD, NOT_SUBSCRIBED, Announced, Ledger
@@ -396,6 +397,16 @@ def test_traces_are_every_nth_message_that_somebody_expects() -> None:
     taken: dict[str, Any] = worker.ledger.take()
     assert [row[:4] for row in taken["traces"]] == [[0, 1, seq, 2] for seq in (0, 3, 6)]
     assert {second: row[:3] for second, row in taken["seconds"].items()} == {99: [0, 0, 0], 100: [14, 0, 14]}
+
+
+def test_traces_beyond_what_a_report_holds_are_counted(monkeypatch) -> None:
+    monkeypatch.setattr(delivery, "MOST_TRACES", 3)
+    worker = Worker(2)
+    for seq in range(7):
+        worker.ledger.announce(message(seq))
+    worker.ledger.close(T + 30 * NS_PER_S)
+    taken: dict[str, Any] = worker.ledger.take()
+    assert (len(taken["traces"]), taken["counts"]["untraced"]) == (3, 4)
 
 
 def test_subscribing_twice_and_dropping_twice_changes_nothing() -> None:

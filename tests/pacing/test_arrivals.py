@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import tracemalloc
 from itertools import islice, pairwise
 from random import Random
 from statistics import fmean, pstdev
@@ -8,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.pacing.arrivals import Arrivals, Burst, Constant, Poisson, arrivals, poisson_times
+from loadtest.pacing.arrivals import (
+    Arrivals,
+    Burst,
+    Constant,
+    Poisson,
+    arrival_times,
+    arrivals,
+    longest_silence_s,
+    poisson_times,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +122,36 @@ def test_rate_without_meaning_is_refused(rate: float) -> None:
 def test_unknown_schedule_is_refused() -> None:
     with pytest.raises(ValueError, match="constant, poisson and burst"):
         arrivals("pareto", 1, Random(1))
+
+
+@pytest.mark.parametrize("kind", ["constant", "poisson", "burst"])
+def test_times_are_those_of_the_schedule_and_are_not_kept(kind: str) -> None:
+    schedule = arrivals(kind, 2.5, Random(3), 2.0)
+    times = arrival_times(kind, 2.5, Random(3), 2.0)
+    assert [next(times) for _ in range(500)] == [schedule.time_of(number) for number in range(500)]
+    tracemalloc.start()
+    try:
+        for _ in range(50_000):
+            next(times)
+        assert tracemalloc.get_traced_memory()[0] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "every_s", "silence_s"),
+    [
+        ("constant", 4, 1, 0.25),
+        ("constant", 0.3, 1, 1 / 0.3),
+        ("burst", 100, 2, 2),
+        ("burst", 0.3, 2, 4),
+        ("poisson", 2, 1, math.log(1_000) / 2),
+    ],
+)
+def test_no_gap_of_a_schedule_is_longer_than_its_longest_silence(
+    kind: str, rate: float, every_s: float, silence_s: float
+) -> None:
+    assert longest_silence_s(kind, rate, every_s) == pytest.approx(silence_s)
+    times = list(islice(arrival_times(kind, rate, Random(5), every_s), 5_000))
+    longer = sum(later - earlier > silence_s + 1e-9 for earlier, later in pairwise(times))
+    assert longer <= (15 if kind == "poisson" else 0)

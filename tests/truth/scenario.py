@@ -201,13 +201,16 @@ def comparison(outcome: Outcome, *, strict: bool = False) -> list[tuple[str, flo
                 ("uncorrected", truth.uncorrected_ms(percent)),
             )
         ]
-    rows.append(("latency max", fanout["latency_ms"]["max"], truth.latency_ms(100), bound(99.9, truth.latency_ms(100))))
+    if not strict or truth.latency_ms(100) > 1_000:  # one wake-up in fifty thousand is no figure, a stall is
+        true_ms = truth.latency_ms(100)
+        rows.append(("latency max", fanout["latency_ms"]["max"], true_ms, bound(99.9, true_ms)))
     for share in truth.ttk:
         for percent in (50, 99):
             true_ms = truth.ttk_ms(share, percent)
-            rows.append(
-                (f"ttk {share} % p{percent}", fanout["ttk_ms"][str(share)][f"p{percent}"], true_ms, bound(99, true_ms))
-            )
+            # of the last of many, one in a hundred is a delivery in thousands: far beyond the p99 of latencies
+            allowed_ms = bound(99.9 if share > 50 and percent == 99 else 99, true_ms)
+            reported = fanout["ttk_ms"][str(share)][f"p{percent}"]
+            rows.append((f"ttk {share} % p{percent}", reported, true_ms, allowed_ms))
     return rows
 
 

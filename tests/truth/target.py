@@ -6,6 +6,7 @@
 Socket.IO v5 at /socket.io/: `subscribe` [{"channel": c}] and `publish` [{"channel": c, "text": t}], both acknowledged
 with {"ok": true}; subscribers get `message` [{"channel": c, "text": t}]. Plain JSON at any other path: {"type":
 "subscribe" | "publish", ...}, answered {"type": "subscribed"}. POST /publish {"channel", "text"}.
+GET /bootstrap?... is answered {"gateway": {"url": ...}}, with its own Socket.IO.
 
 Laws: one thread, one clock (CLOCK_MONOTONIC); a delivery is stamped right before its send. The text is opaque: read as
 a string, repeated and logged. SIGTERM ends it and writes the account: account.json, publishes.jsonl, deliveries.bin
@@ -113,12 +114,13 @@ class Target:
         self.peers: dict[int, Peer] = {}
         self.members: dict[str, list[Peer]] = {}
         self.heap: list[tuple] = []
-        self.order = self.published = self.accepted = self.blocked = self.gone = 0
+        self.order = self.published = self.accepted = self.blocked = self.gone = self.bootstraps = 0
         self.texts: list[tuple[bytes, bytes]] = []
         self.first_ns = 0
         self.stalls: list[list[int]] = []
         self.wakes: list[int] = []
         self.names: dict[int, object] = {}
+        self.sources: set[str] = set()
         self.running = True
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -237,9 +239,10 @@ class Target:
     def accept(self) -> None:
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, (address, _) = self.listener.accept()
             except BlockingIOError:
                 return
+            self.sources.add(address)
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.peers[sock.fileno()] = Peer(sock, self.accepted)
@@ -325,6 +328,10 @@ class Target:
             body = json.loads(rest[:size])
             self.publish(body["channel"], body["text"])
             peer.sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        elif path.startswith("/bootstrap?"):
+            self.bootstraps += 1
+            body = compact({"gateway": {"url": f"ws://127.0.0.1:{self.listener.getsockname()[1]}/socket.io/"}}).encode()
+            peer.sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         else:
             peer.sock.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
@@ -372,6 +379,8 @@ class Target:
             "script": self.script,
             "published": self.published,
             "accepted": self.accepted,
+            "bootstraps": self.bootstraps,
+            "sources": sorted(self.sources),
             "undelivered": sum(kind != OVERDUE for *_, kind in self.heap),
             "blocked": self.blocked,
             "gone": self.gone,

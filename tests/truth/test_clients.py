@@ -40,7 +40,9 @@ def held_by(way: str, folder: Path, seconds: int = 6) -> tuple[dict, Account]:
 @pytest.mark.parametrize("dialect", ["socketio", "websocket"])
 def test_libraries_and_herd_agree(dialect: str, tmp_path) -> None:
     runs = {way: held_by(f"{dialect}-{way}", tmp_path / way) for way in ("herd", "library")}
-    for result, _ in runs.values():
+    for result, account in runs.values():
+        assert {"127.0.77.1", "127.0.77.2"} <= set(account.facts["sources"])
+        assert (account.facts["bootstraps"] >= CONNECTIONS) == (dialect == "socketio")
         assert result["connections"]["peak"] == result["connections"]["at_end"] == CONNECTIONS
         assert result["connections"]["failures"] == {}
         fanout = result["fanout"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from statistics import fmean, pstdev
 
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from tests.truth.scenario import Outcome, Scenario, agreeing
+from tests.truth.scenario import TIMES, Outcome, Scenario, agreeing, disagreements, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 
@@ -50,6 +51,24 @@ def test_a_stall_of_two_seconds_shows_for_every_publish_scheduled_in_it(tmp_path
         near = sum(abs(latency_ns - at_least_s * 1e9) < 0.02e9 for latency_ns in outcome.truth.latencies)
         assert abs(logged - true) <= near
         assert logged >= slow
+
+
+@pytest.mark.parametrize("arrival", ["constant", "poisson", "burst"])
+def test_publishes_leave_by_the_schedule_that_the_profile_names(arrival: str, tmp_path) -> None:
+    outcome = run(Scenario({}, rate_per_s=40, arrival=arrival, duration_s=5, deadline_s=1, channels=5), tmp_path)
+    assert [found for found in disagreements(outcome) if not found.startswith(TIMES)] == []
+    times_ns = sorted(publish.sched_ns for publish in outcome.account.publishes)
+    gaps_ms = [(later - earlier) / 1e6 for earlier, later in pairwise(times_ns)]
+    if arrival == "constant":
+        assert set(map(round, gaps_ms)) == {25}
+    elif arrival == "burst":  # "top of the hour": all of a second at its start, every time
+        assert set(map(round, gaps_ms)) == {0, 1_000}
+        assert gaps_ms.count(0) == 39 * (len(times_ns) // 40)
+    else:
+        assert fmean(gaps_ms) == pytest.approx(25, rel=0.25)
+        assert pstdev(gaps_ms) == pytest.approx(25, rel=0.35)  # exponential: as wide as its mean
+    sent_late_ms = [publish.late_ns / 1e6 for publish in outcome.account.publishes]
+    assert sum(late > 100 for late in sent_late_ms) < len(sent_late_ms) / 10
 
 
 def logged_at_least(outcome: Outcome, tag: str, seconds: float) -> int:

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth.scenario import Scenario, loadtest_run, running_target
+from tests.truth.scenario import NICE, Scenario, loadtest_run, running_target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 
+LOCUSTFILE = Path(__file__).parent / "locustfiles" / "blocking.py"
 STOPPED_S, RUNNING_S = 0.4, 0.3
 
 
@@ -63,4 +66,21 @@ def test_a_worker_without_cpu_makes_the_run_invalid(thresholds: tuple[str, ...],
     accounts = {account["worker"]: account["loop_lag_p99_ms"] for account in result["generator"]["workers"]}
     assert max(accounts, key=lambda worker: accounts[worker]) == int(named[1])
     assert float(named[2]) > 200
+    assert result["fanout"]["imbalance"] == 0
+
+
+def test_a_hook_that_blocks_makes_the_run_invalid(tmp_path) -> None:
+    with running_target({}, tmp_path / "target") as (_, port):
+        argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
+        done = subprocess.run(
+            [*NICE, *argv, "-u", "2", "-r", "10", "-t", "5s", "--loadtest-out", str(tmp_path / "runs")],
+            env=os.environ | {"TRUTH_URL": f"ws://127.0.0.1:{port}"},
+            cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    (folder,) = (tmp_path / "runs").iterdir()
+    result = json.loads((folder / "run.json").read_text())
+    assert (done.returncode, result["verdict"]) == (3, "invalid"), done.stderr
+    (why,) = [reason for reason in result["reasons"] if "event-loop lag" in reason]
+    assert "something else takes its CPU or blocks its loop" in why
+    assert result["generator"]["loop_lag_p99_ms"] > 200
     assert result["fanout"]["imbalance"] == 0

@@ -175,14 +175,9 @@ def test_raw_frames_have_no_way_through_a_library(herd: LibraryHerd) -> None:
         herd.send(0, b"x")
 
 
-def test_a_profile_for_another_dialect_or_with_a_bootstrap_is_refused() -> None:
+def test_a_profile_for_another_dialect_is_refused() -> None:
     with pytest.raises(UsageError, match='speaks "websocket", the profile "socketio"'):
         WebSocketClientUser.herd_kind(profile())
-    bootstrap = 'target = { url = "ws://h/", bootstrap = { url = "http://h/b", path = "url" } }'
-    with pytest.raises(UsageError, match=r"target\.bootstrap"):
-        SocketIOClientUser.herd_kind(
-            profile(PROFILE.replace('target = { url = "ws://127.0.0.1:1/socket.io/" }', bootstrap))
-        )
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch: Any) -> None:

@@ -7,8 +7,9 @@ from loadtest.users.api import HerdUser, PublisherUser, SocketIOClientUser, WebS
 attach()
 
 CONNECTIONS = 50
+BOOTSTRAP = os.environ["TRUTH_URL"].replace("ws:", "http:") + "/bootstrap?client={client}"
 SOCKETIO = {
-    "target": {"url": os.environ["TRUTH_URL"] + "/socket.io/"},
+    "target": {"bootstrap": {"url": BOOTSTRAP, "path": "gateway.url"}},
     "subscribe": {"event": "subscribe", "args": [{"channel": "{channel}"}], "ack_path": "0.ok", "ack_equals": True},
     "publish": {"event": "publish", "args": [{"channel": "{channel}", "text": "{marker}"}], "marker": "1.text"},
 }
@@ -29,7 +30,12 @@ WAYS = {
 }
 kind, content, size = WAYS[os.environ["TRUTH_CLIENTS"]]
 PROFILE = content | {
-    "population": {"connections": CONNECTIONS, "herd_size": size, "channels": [{"name": "c-{n}", "count": 5}]},
+    "population": {
+        "connections": CONNECTIONS,
+        "herd_size": size,
+        "channels": [{"name": "c-{n}", "count": 5}],
+        "source_addresses": ["127.0.77.1-127.0.77.2"],
+    },
     "publish": content["publish"] | {"rate": "50/s", "deadline": "1s"},
     "ramp": {"rate": "40/s"},
     "reconnect": {"policy": "fixed", "delay": "300ms"},
