@@ -217,6 +217,7 @@ class Link(ABC):
         secure = parts.scheme == "wss"
         end = parts.hostname or "", parts.port or (443 if secure else 80)
         plain = socket.create_connection(end, self._patience_s, source_address=(self._source, 0))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not secure:
             return {"socket": plain}
         return {"socket": tls["context"].wrap_socket(plain, server_hostname=tls.get("server_hostname", end[0]))}
