@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 
 from loadtest import __version__
-from loadtest.clock import NS_PER_S, now_ns
+from loadtest.clock import NS_PER_MS, NS_PER_S, now_ns
 from loadtest.metrics.books import Books
 from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
@@ -51,7 +51,7 @@ class WorkerInfo:
 
     pid: 0 for a remote worker: a pid means something on its own machine only.
     files: how many it may open; 0: it did not say.
-    clock_error_ns: the largest error of its copy of the master's clock so far.
+    clock_offset_ns: what it adds to its clock to have the master's. clock_error_ns: the largest error of that so far.
     planned: it has its place in this run; under plain Locust a worker may come later and wait for the next.
     """
 
@@ -64,6 +64,7 @@ class WorkerInfo:
     lost: str = ""
     remote: bool = False
     files: int = 0
+    clock_offset_ns: int = 0
     clock_error_ns: int = 0
     planned: bool = False
 
@@ -161,6 +162,16 @@ class MasterBridge:
         listening = [info.clock_error_ns for info in self.workers.values() if info.role != "publisher"]
         return max(publishing, default=0) + max(listening, default=0)
 
+    def clocks(self) -> dict[int, dict[str, float]]:
+        """Return, by worker, how far the master's clock is from its own, and how wrong that can be."""
+        return {
+            info.number: {
+                "clock_offset_s": info.clock_offset_ns / NS_PER_S,
+                "clock_error_ms": info.clock_error_ns / NS_PER_MS,
+            }
+            for info in self.workers.values()
+        }
+
     def count(self, role: str | None = None) -> int:
         """Return how many workers (of a role) have introduced themselves and are not lost."""
         return sum(1 for info in self.workers.values() if not info.lost and role in (None, info.role))
@@ -240,9 +251,9 @@ class MasterBridge:
             return
         rejected = self.books.rejected
         try:
-            error_ns = _clock_error_ns(msg.data, info.number)
+            offset_ns, error_ns = _clock_of(msg.data, info.number)
             self.books.merge(msg.data)
-            info.clock_error_ns = max(info.clock_error_ns, error_ns)
+            info.clock_offset_ns, info.clock_error_ns = offset_ns, max(info.clock_error_ns, error_ns)
         except ValueError as error:
             self.books.rejected = rejected + 1
             self._name(info.node, f"report of worker {info.number} refused: {error}")
@@ -275,20 +286,21 @@ class MasterBridge:
         return [info for info in self._taking_part() if not (info.number in gauges and gauges[info.number].final)]
 
 
-def _clock_error_ns(report: object, number: int) -> int:
-    """Check what the master alone can tell of a report; return the error of its times.
+def _clock_of(report: object, number: int) -> tuple[int, int]:
+    """Check what the master alone can tell of a report; return the offset of its clock and the error of its times.
 
     Raises:
         ValueError: it is another worker's, or from the future.
     """
     if not isinstance(report, dict):
-        return 0  # the books say what is wrong with it
+        return 0, 0  # the books say what is wrong with it
     if report.get("worker") != number:
         raise ValueError(f"it speaks as worker {str(report.get('worker'))[:40]}")
     ahead_ns = integer(report.get("t_ns"), "t_ns", 0, MOST_NS) - now_ns()
     if ahead_ns > MOST_AHEAD_NS:
         raise ValueError(f"its time is {ahead_ns / NS_PER_S:.0f} s ahead of the master's")
-    return integer(report.get("clock_error_ns", 0), "clock_error_ns", 0, MOST_NS)
+    offset_ns = integer(report.get("clock_offset_ns", 0), "clock_offset_ns", -MOST_NS, MOST_NS)
+    return offset_ns, integer(report.get("clock_error_ns", 0), "clock_error_ns", 0, MOST_NS)
 
 
 def _is_announcement(row: object, latest_ns: int) -> bool:

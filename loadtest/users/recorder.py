@@ -223,6 +223,7 @@ class Recorder:
             memory=self.memory,
             end_ns=end_ns,
             clock_error_ns=self.bridge.clock_error_ns(),
+            clocks=self.bridge.clocks(),
         )
         try:
             if self.began:

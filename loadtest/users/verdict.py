@@ -93,12 +93,14 @@ def summarise(
     memory: tuple[float | None, float | None],
     end_ns: int,
     clock_error_ns: int = 0,
+    clocks: Mapping[int, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Return run.json.
 
     Args:
         facts: what the launcher knows: `version`, `nodes`, `tags`.
         memory: bytes per held connection, of the workers and of the whole machine.
+        clocks: each worker's clock, by number (`MasterBridge.clocks`).
     """
     invalid = list(verdict.invalid)
     if books.errors:
@@ -112,6 +114,9 @@ def summarise(
     fanout = books.fanout_figures()
     if fanout["imbalance"]:
         invalid.append(f"The books do not balance: {fanout['imbalance']} deliveries are unaccounted for.")
+    generator = books.generator_figures(clock_error_ms=clock_error_ns / NS_PER_MS)
+    for account in generator["workers"]:
+        account.update((clocks or {}).get(account["worker"], {}))
     connections = books.connection_figures(verdict.ramp_s, memory[0])
     connections["machine_bytes_per_connection"] = memory[1]
     events = [books.event_figures(event, end_ns, verdict.hold_from_ns) for event in books.events.values()]
@@ -125,7 +130,7 @@ def summarise(
             harness=harness_facts(len(books.workers)),
             connections=connections,
             fanout=fanout,
-            generator=books.generator_figures(clock_error_ms=clock_error_ns / NS_PER_MS),
+            generator=generator,
             events=events,
             thresholds=thresholds,
             invalid_reasons=invalid,

@@ -298,9 +298,6 @@ class WorkerBridge:
 
     def _on_finish(self, _: dict[str, Any]) -> None:
         self._final = True
-        logger.info(
-            "the master's clock: %+d ns from ours, wrong by %d ns at most", self.time.offset_ns, self.time.error_ns
-        )
         self._send_announcements()
         self.report()
 
@@ -329,7 +326,8 @@ class WorkerBridge:
         """Send the interval since the last report.
 
         Keys: `worker`, `seq`, `t_ns`, `final`, `herds` (one entry per herd: `connections` gauge, `account`, `ledger`
-        or None), `publishing`, `outages` ({event id: curve increments}), `generator`, `clock_error_ns`.
+        or None), `publishing`, `outages` ({event id: curve increments}), `generator`, `clock_error_ns`,
+        `clock_offset_ns`.
         """
         now = self.clock()
         herds = []
@@ -359,6 +357,7 @@ class WorkerBridge:
             "outages": {event_id: curves for event_id, curves in outages.items() if curves},
             "generator": self.engine.take(),
             "clock_error_ns": self.time.error_ns,
+            "clock_offset_ns": self.time.offset_ns,
         }
         self._runner.send_message(messages.REPORT, report)
 
