@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import importlib
 import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
@@ -58,6 +60,11 @@ class LibraryHerd(Herd):
         self.named: dict[int, str] = {}
         self._clients = clients
         self._opening = Linking(self, clients)
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS context of all links; made once, for it reads the authorities from disk."""
+        return tls_context(self.profile)
 
     def transmit(self, slot: int, frames: bytes) -> bool:  # noqa: ARG002 - the library writes its own bytes
         """Do nothing: `joined` asks the link instead."""
@@ -172,7 +179,8 @@ class Link(ABC):
         if self.slot not in named or target.bootstrap.every != "once":
             url = str(Template(target.bootstrap.url).render(self.variables))
             try:
-                with urlopen(url, timeout=self._patience_s, context=tls_context(self._profile)) as response:
+                context = self.herd.tls if url.startswith("https:") else None
+                with urlopen(url, timeout=self._patience_s, context=context) as response:
                     body = decode_text(response.read(MAX_ANSWER_BYTES))
             except HTTPError as error:
                 raise RemoteProtocolError(f"{url} answered {error.code}", f"bootstrap_http_{error.code}") from error
@@ -201,8 +209,8 @@ class Link(ABC):
 
     def ssl_options(self) -> dict[str, Any]:
         """Return websocket-client's `sslopt` for a wss:// target."""
-        context = tls_context(self._profile)
-        if context is None:
+        context = self.herd.tls
+        if context is None or not self._url.startswith("wss:"):
             return {}
         tls = self._profile.target.tls
         name = tls.server_name if tls else None
