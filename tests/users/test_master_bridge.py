@@ -151,6 +151,17 @@ def test_a_malformed_report_is_named_and_nothing_of_it_counts(broken) -> None:
     assert house.said[0].startswith("report")
 
 
+def test_each_workers_clock_is_known_with_its_largest_error() -> None:
+    house = House("a")
+    house.hello("a")
+    house.begin()
+    for seq, (offset_ns, error_ns) in enumerate([(-5_000_000_000, 2_000_000), (-5_000_100_000, 1_000_000)], 1):
+        more = {"clock_offset_ns": offset_ns, "clock_error_ns": error_ns}
+        house.master.hear(messages.REPORT, report(0, seq, **more), "a")
+    assert house.bridge.clocks() == {0: {"clock_offset_s": -5.0001, "clock_error_ms": 2.0}}
+    assert house.bridge.clock_error_ns() == 4_000_000  # published and heard there: both times may be wrong
+
+
 def test_a_report_sent_twice_counts_once() -> None:
     house = House("a")
     house.hello("a")
