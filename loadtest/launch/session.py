@@ -9,7 +9,7 @@ measured is in the run folder.
 
 from __future__ import annotations
 
-import locust  # isort: skip  # first: it patches the standard library, which must happen before ssl is in use
+import locust  # noqa: F401  # isort: skip  # first: it patches the standard library, which must happen before ssl is in use
 
 import logging
 import signal
@@ -81,12 +81,16 @@ class Options:
 
 
 def run_profile(
-    profile: Profile, options: Options, observe: Callable[[RunFolder], Observer]
+    profile: Profile,
+    options: Options,
+    observe: Callable[[RunFolder], Observer],
+    attend: Callable[[Conductor], None] = lambda _: None,
 ) -> tuple[dict[str, Any], Path]:
     """Run `profile`; return run.json and the run folder.
 
     Args:
         observe: makes the live view once the folder is there.
+        attend: is handed the conductor once all processes are up, before the run begins.
 
     Raises:
         UsageError: it cannot fit this machine, or needs a package that is not installed.
@@ -96,7 +100,7 @@ def run_profile(
     session = _Session(profile, options)
     with ExitStack() as undo:
         undo.callback(session.stop)
-        return session.run(observe)
+        return session.run(observe, attend)
 
 
 class _Session:
@@ -111,12 +115,15 @@ class _Session:
         self._crew: Crew | None = None
         self._environment: Environment | None = None
         self._port = 0
+        self._watched: list[Any] = []
         self._interrupted = False
         self._forking = False
 
     # --- the way up --------------------------------------------------------------------------------------------------
 
-    def run(self, observe: Callable[[RunFolder], Observer]) -> tuple[dict[str, Any], Path]:
+    def run(
+        self, observe: Callable[[RunFolder], Observer], attend: Callable[[Conductor], None]
+    ) -> tuple[dict[str, Any], Path]:
         memory_before = psutil.virtual_memory().available
         raise_open_files()
         staff = self._staff()
@@ -128,8 +135,9 @@ class _Session:
         parsed = [thresholds.parse(text) for text in self._profile.thresholds]
         folder = RunFolder.create(self._options.out, self._profile.name)
         self._log_to(folder.logs_dir / "master.log")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, self._on_signal, number)
+        self._watched = [
+            gevent.signal_handler(number, self._on_signal, number) for number in (signal.SIGINT, signal.SIGTERM)
+        ]
         with folder:
             self._write_manifest(folder, staff.all_workers + staff.all_publishers)
             self._start_master()
@@ -153,10 +161,11 @@ class _Session:
                 patience_s=self._options.expect_timeout_s if staff.expects else WORKERS_TIMEOUT_S,
             )
             conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)
-            refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor)]
+            refusals = [sentence for fault in faults.values() for sentence in fault.check(conductor.striker)]
             if refusals:
                 raise UsageError("; ".join(refusals))
             self._conductor = conductor
+            attend(conductor)
             return conductor.run(), folder.path
 
     def _staff(self) -> Staff:
@@ -179,7 +188,9 @@ class _Session:
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
         bind = self._options.bind
         host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)
-        environment = Environment(user_classes=[Population, Publisher], events=locust.events)
+        environment = Environment(
+            user_classes=[Population, Publisher]
+        )  # with events of its own: runs may follow each other
         environment.dispatcher_class = cast(Any, Dealer(self._role_of, lambda: True))
         environment.create_master_runner(host, self._port)
         self._environment = environment
@@ -263,9 +274,12 @@ class _Session:
         """End everything that was started."""
         if self._environment is not None and self._environment.runner is not None:
             self._environment.runner.quit()
+            cast(Any, self._environment.runner).server.close()
         self._children.stop(timeout_s=7.0)
         if self._stack is not None:
             self._stack.stop()
+        for watched in self._watched:
+            watched.cancel()
 
 
 def _stack_flags(profile: Profile) -> list[str]:

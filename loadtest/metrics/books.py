@@ -47,6 +47,7 @@ class Gauge:
     connections: Counter[str] = field(default_factory=Counter)
     cpu_percent: float = 0.0
     rss_bytes: int = 0
+    lag: Histogram = field(default_factory=Histogram)
 
 
 class Books:
@@ -105,7 +106,7 @@ class Books:
         self.workers[report.worker] = gauge
         gauge.seq, gauge.t_ns, gauge.final = report.seq, report.t_ns, report.final
         gauge.connections = Counter() if gauge.lost else report.connections
-        gauge.cpu_percent, gauge.rss_bytes = report.cpu_percent, report.rss_bytes
+        gauge.cpu_percent, gauge.rss_bytes, gauge.lag = report.cpu_percent, report.rss_bytes, report.lag
         self.cpu_max_percent = max(self.cpu_max_percent, report.cpu_percent)
         self.gc_max_ms = max(self.gc_max_ms, report.gc_max_ms)
         self.errors += report.errors

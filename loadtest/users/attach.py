@@ -82,7 +82,7 @@ def _load(user_class: type[User], given: Given, host: str | None) -> Profile:
     else:
         beside = folder / given
         path = beside if beside.is_file() and not Path(given).is_file() else find_profile(str(given))
-        profile = load_profile(path, _without_faults(path), target_url=host)
+        profile = load_profile(path, without_faults(path), target_url=host)
     return profile.model_copy(update={"faults": (), "thresholds": tuple(_kept(profile.thresholds))})
 
 
@@ -100,7 +100,7 @@ def _from_content(given: Mapping[str, Any], source: str, folder: Path, host: str
     return parse_profile(text, source, folder, target_url=host, default_name="locust")
 
 
-def _without_faults(path: Path) -> list[str]:
+def without_faults(path: Path) -> list[str]:
     """Return the overrides that leave out a file's faults and the thresholds on them."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8")).get("thresholds", [])

@@ -17,13 +17,13 @@ import psutil
 from locust.runners import MasterRunner
 
 from loadtest.clock import NS_PER_S, now_ns
-from loadtest.errors import LoadtestError, ResultsError, RunInvalidError, UsageError
+from loadtest.errors import ResultsError, RunInvalidError, UsageError
 from loadtest.faults.fault import Control, Fault
 from loadtest.faults.schedule import Schedule, Slot
 from loadtest.pacing.phases import Phase, Timeline
-from loadtest.users import messages
 from loadtest.users.profile_users import Publisher
 from loadtest.users.recorder import Recorder
+from loadtest.users.striker import Striker
 
 STEP_S = 0.05
 LINE_S = 1.0
@@ -64,8 +64,8 @@ class Conductor:
         self._runner = runner
         self._record = recorder
         self._profile = profile
-        self._faults = faults
         self._around = surroundings
+        self.striker = Striker(recorder, faults, surroundings.control)
         self._timeline = Timeline(
             profile.ramp.timeout_s,
             profile.phases.warmup_s,
@@ -73,32 +73,15 @@ class Conductor:
             max(profile.drain_s, profile.publish.deadline_s + 0.5),
         )
         self._schedule = Schedule(Slot.of(fault) for fault in profile.faults)
-        self._begun: list[str] = []
-        self._applying: list[gevent.Greenlet] = []
         self._steady_s: float | None = None
         self._phase = Phase.RAMP
         self._rss_before = 0
         self._next_line_s = LINE_S
 
-    # --- the context of faults ---------------------------------------------------------------------------------------
-
     @property
-    def control(self) -> Control | None:
-        """Control of the stack under test, when it was started for this run."""
-        return self._around.control
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """What a command fault finds in its environment."""
-        return {"run": self._record.bridge.run, "folder": str(self._record.folder.path)}
-
-    def drop(self, share: float, how: str) -> None:
-        """Have all herds close `share` of their own sockets."""
-        self._record.bridge.tell(messages.DROP, {"share": share, "how": how})
-
-    def log(self, text: str) -> None:
-        """Put a line into the run's log and the live view."""
-        self._record.log(text)
+    def record(self) -> Recorder:
+        """What is written down of the run."""
+        return self._record
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +101,7 @@ class Conductor:
         except ResultsError as error:  # the disk: what is there is intact, the run ends cleanly
             self.interrupt(str(error))
         finally:
-            self._undo_faults()
+            self.striker.undo()
         return self._record.finish(str(self._phase))
 
     def _gather(self) -> None:
@@ -179,7 +162,7 @@ class Conductor:
                 line = self._record.write_line(
                     str(self._phase),
                     watchful=self._phase is not Phase.DRAIN,
-                    applying=any(not greenlet.dead for greenlet in self._applying),
+                    applying=bool(self.striker.under_way),
                 )
                 self._rss_before = self._rss_before or line["generator"]["rss_bytes"]
 
@@ -249,26 +232,4 @@ class Conductor:
         if self._steady_s is not None and self._phase is Phase.HOLD:
             since_s = elapsed_s - self._timeline.begins_s(Phase.HOLD, self._steady_s)
         for name in self._schedule.due(elapsed_s, since_s):
-            self._begun.append(name)
-            self._applying.append(gevent.spawn(self._apply, name))
-
-    def _apply(self, name: str) -> None:
-        settings = next(fault for fault in self._profile.faults if fault.name == name)
-        t0_ns = now_ns()
-        self._record.follow(name, settings.kind, t0_ns, str(getattr(settings, "strategy", "") or settings.kind))
-        try:
-            self._faults[name].apply(self)
-        except LoadtestError as error:
-            self._record.verdict.invalid.append(f"{error}.")
-            self.log(str(error))
-        else:
-            self.log(f"{name}: applied in {(now_ns() - t0_ns) / NS_PER_S:.2f} s")
-
-    def _undo_faults(self) -> None:
-        """Take back every fault that was begun, whatever happened."""
-        gevent.killall(self._applying, block=True, timeout=5)
-        for name in self._begun:
-            try:
-                self._faults[name].undo(self)
-            except LoadtestError as error:
-                self._record.verdict.invalid.append(f"{error}.")
+            self.striker.strike(name)

@@ -13,6 +13,7 @@ from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_t
 
 from loadtest.clock import NS_PER_MS
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.sums import Sums
 
 METHOD = "WS"
 
@@ -37,6 +38,14 @@ def feed(stats: RequestStats, name: str, histogram: Histogram, failures: Counter
         key = StatsError.create_key(METHOD, name, reason)
         error = stats.errors.setdefault(key, StatsError(METHOD, name, reason))
         error.occurrences += count
+
+
+def feed_interval(stats: RequestStats, interval: Sums) -> None:
+    """Add one interval of the books: a row each for connects, subscribes, publishes and deliveries."""
+    feed(stats, "connect", interval.histograms["connect"], interval.failures)
+    feed(stats, "subscribe", interval.histograms["subscribe"])
+    feed(stats, "publish", interval.histograms["ack"], interval.publish_failures)
+    feed(stats, "fan-out", interval.fanout)
 
 
 def _count(entry: StatsEntry, requests: int, now: float) -> None:

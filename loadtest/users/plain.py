@@ -14,8 +14,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
 
 import gevent
 from locust import User, events, runners
@@ -31,43 +31,64 @@ from loadtest.results.summary import exit_code
 from loadtest.users.attach import load_for, make_bridge
 from loadtest.users.dispatcher import Dealer, dealt
 from loadtest.users.herd_user import HerdUser, herd_size
-from loadtest.users.locust_stats import METHOD, feed
+from loadtest.users.locust_stats import METHOD, feed_interval
 from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.publisher_user import PublisherUser
-from loadtest.users.recorder import Recorder
+from loadtest.users.recorder import Observer, Recorder
+from loadtest.users.striker import Striker
 
 logger = logging.getLogger(__name__)
 LINE_S = 1.0
 HELLO_S = 5.0
 LOOPBACK = "127.0.0.1"
+_show: Callable[[Environment, str], Onlooker] | None = None
 _attached_by = 0
 """The process that loaded the locustfile: the master, of workers that are forked."""
 HEARTBEAT_LIVENESS = 10
 """Heartbeats (one a second) a worker may miss: a busy one is not dead, and Locust's three are soon missed."""
 
 
+class Onlooker(Observer, Protocol):
+    """Who watches every run of a Locust process, such as the web UI's pages."""
+
+    def attend(self, recorder: Recorder, striker: Striker) -> None:
+        """Take the record of a run that begins, and what strikes with faults by hand."""
+
+    def leave(self, run: Mapping[str, Any]) -> None:
+        """Take run.json: the run is over."""
+
+
 class _ToLog:
-    """An observer that writes marks and happenings to Locust's log."""
+    """An observer that writes marks and happenings to Locust's log, and passes all on to an onlooker."""
+
+    def __init__(self, onlooker: Onlooker | None) -> None:
+        self._onlooker = onlooker
 
     def feed(self, line: Mapping[str, Any]) -> None:
         for text in line["log"]:
             logger.info("%s", text)
+        if self._onlooker is not None:
+            self._onlooker.feed(line)
 
     def mark(self, mark: Mapping[str, Any]) -> None:
         logger.info("%s (%s) at %.1f s %s", mark["mark"], mark["kind"], mark["t_s"], mark["text"])
+        if self._onlooker is not None:
+            self._onlooker.mark(mark)
 
 
 class PlainRun:
     """One Locust process that leads: the master, or a run without workers."""
 
-    def __init__(self, environment: Environment, out: str = "runs") -> None:
+    def __init__(self, environment: Environment, out: str = "runs", onlooker: Onlooker | None = None) -> None:
         runner = environment.runner
         assert isinstance(runner, MasterRunner | LocalRunner)
         self._environment = environment
         self._runner = runner
         self._out = out
         self._bridge = MasterBridge(environment)
+        self._onlooker = onlooker
         self._recorder: Recorder | None = None
+        self._striker: Striker | None = None
         self._pulse: gevent.Greenlet | None = None
         self._phase = Phase.HOLD
         self._dealer = Dealer(self._bridge.role_of, lambda: runner.state in (STATE_RUNNING, STATE_SPAWNING))
@@ -151,17 +172,20 @@ class PlainRun:
             self._bridge,
             profile,
             RunFolder.create(self._out, profile.name),
-            _ToLog(),
+            _ToLog(self._onlooker),
             [thresholds.parse(text) for text in profile.thresholds],
             {},
         )
         recorder.folder.write_profile(profile.to_toml(redact=True))
+        striker = self._striker = Striker(recorder, {}, None)
         self._gather()
         if self._recorder is not recorder:
             return  # stopped meanwhile
         recorder.write_manifest(self._bridge.count())
         self._bridge.send_plan(None, profile.population.connections)
         recorder.begin()
+        if self._onlooker is not None:
+            self._onlooker.attend(recorder, striker)
         recorder.verdict.hold_from_ns = now_ns()
         recorder.start_publishing()
         self._phase = Phase.HOLD
@@ -203,12 +227,9 @@ class PlainRun:
         books = recorder.books
         if recorder.verdict.ramp_s is None and books.subscribed >= books.target:
             recorder.verdict.ramp_s = recorder.elapsed_s(now_ns())
-        stats, interval = self._environment.stats, books.interval
-        feed(stats, "connect", interval.histograms["connect"], interval.failures)
-        feed(stats, "subscribe", interval.histograms["subscribe"])
-        feed(stats, "publish", interval.histograms["ack"], interval.publish_failures)
-        feed(stats, "fan-out", interval.fanout)
-        recorder.write_line(str(self._phase), watchful=self._phase is Phase.HOLD)
+        feed_interval(self._environment.stats, books.interval)
+        applying = self._striker is not None and bool(self._striker.under_way)
+        recorder.write_line(str(self._phase), watchful=self._phase is Phase.HOLD, applying=applying)
 
     def _stop(self, **_: Any) -> None:
         recorder, self._recorder = self._recorder, None
@@ -224,8 +245,12 @@ class PlainRun:
             recorder.over = "The test was stopped before its workers were there."
         elif recorder.verdict.ramp_s is None and 0 < books.subscribed < books.target:
             recorder.verdict.short_ramp(books, recorder.elapsed_s(now_ns()))
+        if self._striker is not None:
+            self._striker.undo()
         run = recorder.finish(str(self._phase))
         recorder.folder.close()
+        if self._onlooker is not None:
+            self._onlooker.leave(run)
         self._leave(exit_code(run))
         reasons = "; ".join(run["reasons"]) or "every threshold held"
         logger.info("%s: %s -- loadtest report %s", run["verdict"], reasons, recorder.folder.path)
@@ -260,10 +285,14 @@ def _outlive_no_master(runner: WorkerRunner) -> None:
     runner.quit()
 
 
-def attach() -> None:
-    """Register with Locust; call it once in a locustfile."""
-    global _attached_by
-    _attached_by = os.getpid()
+def attach(show: Callable[[Environment, str], Onlooker] | None = None) -> None:
+    """Register with Locust; call it once in a locustfile.
+
+    Args:
+        show: adds to the web UI, given the environment and the folder of runs; called only where there is a web UI.
+    """
+    global _attached_by, _show
+    _attached_by, _show = os.getpid(), show
     hooks: Any = events  # Locust's hooks are untyped
     hooks.init_command_line_parser.add_listener(_add_options)
     hooks.init.add_listener(_on_init)
@@ -286,7 +315,8 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
         if options is not None and options.processes:
             gevent.spawn(_outlive_no_master, runner)
         return
-    run = PlainRun(environment, str(getattr(options, "loadtest_out", None) or "runs"))
+    out = str(getattr(options, "loadtest_out", None) or "runs")
+    run = PlainRun(environment, out, None if web_ui is None or _show is None else _show(environment, out))
     known = options is not None and web_ui is None and environment.shape_class is None
     try:
         run.check((options.num_users or 1) if options is not None and known else None)

@@ -8,7 +8,7 @@ invalid, failed or interrupted is gathered in `verdict` as it happens, as senten
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from loadtest.clock import NS_PER_S, now_ns
@@ -16,6 +16,7 @@ from loadtest.errors import ResultsError
 from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.service_recovery import ServiceRecovery
+from loadtest.metrics.sums import Sums
 from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.pacing.arrivals import longest_silence_s
 from loadtest.profile.model import Profile
@@ -57,6 +58,7 @@ class Recorder:
         over: the sentence that says why the run ended early, or None.
         broken: it ended early because a part of it broke, not because somebody wished it.
         memory: bytes per held connection, of the workers and of the whole machine.
+        before_line: is shown each interval before it is closed (Locust's own table is fed from it).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Recorder:
         self.over: str | None = None
         self.broken = False
         self.memory: tuple[float | None, float | None] = (None, None)
+        self.before_line: Callable[[Sums], None] = lambda _: None
         self.books = self._new_books(0)
         self._observer = observer
         self._thresholds = thresholds
@@ -164,6 +167,7 @@ class Recorder:
         if skipped:
             self.log(f"{skipped:,} happenings were not told to hooks, which are slower than what arrives")
         interval = self.books.interval
+        self.before_line(interval)
         line = self.books.line(now_ns(), phase)
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)

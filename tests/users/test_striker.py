@@ -1,0 +1,125 @@
+"""Faults on the master: the profile's by name, others by hand, all taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import gevent
+import pytest
+from locust.env import Environment
+
+from loadtest.errors import UsageError
+from loadtest.faults.fault import Fault, FaultContext, FaultFailedError
+from loadtest.profile.faults import DeployFault, DropFault
+from loadtest.profile.loader import load_profile
+from loadtest.results.folder import RunFolder
+from loadtest.users.master_bridge import MasterBridge
+from loadtest.users.recorder import Recorder
+from loadtest.users.striker import Striker
+
+
+class _Watching:
+    def __init__(self) -> None:
+        self.marks: list[str] = []
+
+    def feed(self, line: Any) -> None:
+        pass
+
+    def mark(self, mark: Any) -> None:
+        self.marks.append(mark["mark"])
+
+
+class _Held(Fault):
+    """A fault that takes until it is let go, and may fail then."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.go, self.fails, self.undone = gevent.event.Event(), fails, 0
+
+    def apply(self, context: FaultContext) -> None:
+        self.go.wait()
+        if self.fails:
+            raise FaultFailedError("fault deploy: the stack said no")
+
+    def undo(self, context: FaultContext) -> None:
+        self.undone += 1
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Any:
+    environment = Environment()
+    environment.create_local_runner()
+    bridge = MasterBridge(environment)
+    profile = load_profile("smoke")
+    with RunFolder.create(tmp_path, "smoke") as folder:
+        recorder = Recorder(bridge, profile, folder, _Watching(), [], {})
+        recorder.begin()
+        yield recorder
+    environment.runner.quit()  # type: ignore[union-attr]
+
+
+def watching(recorder: Recorder) -> list[str]:
+    return cast(_Watching, recorder._observer).marks
+
+
+def settle(until: Callable[[], bool]) -> None:
+    with gevent.Timeout(5):
+        while not until():
+            gevent.sleep(0)
+
+
+def test_a_fault_is_under_way_from_the_moment_it_is_struck(recorder: Recorder) -> None:
+    held = _Held()
+    striker = Striker(recorder, {"deploy": held}, None)
+    striker.strike("deploy")
+    assert striker.under_way == ("deploy",)  # nothing ran in between
+    held.go.set()
+    settle(lambda: not striker.under_way)
+    assert watching(recorder) == ["deploy"]
+    assert list(recorder.books.events) == ["deploy"]
+
+
+def test_names_of_faults_by_hand_are_unique_in_the_run(recorder: Recorder) -> None:
+    striker = Striker(recorder, {"deploy": _Held()}, None)
+    drop = DropFault(name="deploy", kind="drop")
+    assert [striker.strike_now(drop), striker.strike_now(drop)] == ["deploy-2", "deploy-3"]
+    settle(lambda: not striker.under_way)
+    assert watching(recorder) == ["deploy-2", "deploy-3"]
+
+
+def test_a_fault_that_this_target_cannot_have_is_refused_and_not_begun(recorder: Recorder) -> None:
+    striker = Striker(recorder, {}, None)
+    with pytest.raises(UsageError, match="needs a stack that loadtest starts"):
+        striker.strike_now(DeployFault(name="deploy", kind="deploy"))
+    assert striker.under_way == ()
+    assert recorder.books.events == {}
+
+
+def test_a_fault_that_fails_makes_the_run_invalid(recorder: Recorder) -> None:
+    held = _Held(fails=True)
+    striker = Striker(recorder, {"deploy": held}, None)
+    striker.strike("deploy")
+    held.go.set()
+    settle(lambda: not striker.under_way)
+    assert recorder.verdict.invalid == ["fault deploy: the stack said no."]
+
+
+def test_what_was_begun_is_taken_back_even_in_the_middle(recorder: Recorder) -> None:
+    begun, never = _Held(), _Held()
+    striker = Striker(recorder, {"deploy": begun, "other": never}, None)
+    striker.strike("deploy")
+    gevent.sleep(0)
+    striker.undo()
+    assert (begun.undone, never.undone) == (1, 0)
+    assert striker.under_way == ()
+
+
+def test_the_drop_is_told_to_the_herds(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(recorder.bridge, "tell", lambda name, data: told.append(json.dumps([name, data])))
+    striker = Striker(recorder, {}, None)
+    striker.strike_now(DropFault.model_validate({"kind": "drop", "share": "25%", "how": "reset"}))
+    settle(lambda: not striker.under_way)
+    assert json.dumps(["loadtest.drop", {"share": 0.25, "how": "reset"}]) in told
