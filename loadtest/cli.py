@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from loadtest import __version__, cli_compare, cli_outputs, cli_predict
+from loadtest import __version__, cli_compare, cli_outputs, cli_predict, cli_web
 from loadtest.errors import ExitCode, LoadtestError, UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def run(
     csv: cli_outputs.CsvPath = None,
     openmetrics: cli_outputs.OpenmetricsPath = None,
     prometheus: cli_outputs.PrometheusAt = None,
+    web: cli_web.WebFlag = False,
+    web_host: cli_web.HostAt = "127.0.0.1",
+    web_port: cli_web.PortAt = 8089,
+    web_login: cli_web.LoginFlag = False,
+    autostart: cli_web.StartFlag = False,
 ) -> None:
     """Run a profile: hold, deploy, drop, recover; write the run folder; end with a verdict.
 
@@ -110,6 +115,10 @@ def run(
     )
     if address is not None:
         _say_who_is_expected(address, expect_workers, expect_publishers)
+    if web:
+        cli_web.refuse_outputs(junit, markdown, json_file, csv, openmetrics, prometheus)
+        served = cli_web.WebOptions(web_host, web_port, web_login, autostart)
+        raise cli_web.serve(profile, settings or (), target, options, served, check_threshold, _say)
     console = Console()
     view = _View(console, loaded)
     known = {"profile": {"name": loaded.name}, "target": {"version": loaded.target.version}, "tags": options.tags}

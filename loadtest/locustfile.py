@@ -9,11 +9,13 @@ Everything that makes it work is `attach()`; your own locustfile imports that an
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from locust import events
 from locust.env import Environment
 
+from loadtest.profile.shelf import shipped_profiles
 from loadtest.users.api import HerdUser, PublisherUser, attach
 
 
@@ -25,13 +27,25 @@ class Publisher(PublisherUser):
     """Publish what the profile says; one of them, beside the herds."""
 
 
+class _Choices(list[str]):
+    """What the web UI offers; on the command line any path or name is welcome, and checked later."""
+
+    def __init__(self) -> None:
+        local = {path.stem for path in Path("profiles").glob("*.toml")}
+        super().__init__(dict.fromkeys(["any-socketio", *sorted({*shipped_profiles(), *local})]))
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def _add_profile(parser: Any, **_: Any) -> None:
     parser.add_argument(
         "--loadtest-profile",
         default="any-socketio",
         env_var="LOADTEST_PROFILE",
-        help="Profile: a path, or the name of a shipped one.",
+        help="what the connections do",
+        choices=_Choices(),
     )
 
 
@@ -43,4 +57,17 @@ def _use_profile(environment: Environment, **_: Any) -> None:
     )
 
 
-attach()
+@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's
+def _use_chosen(environment: Environment, **_: Any) -> None:
+    """Take the profile that the web UI's form says, on the master and, with its options, on the workers."""
+    _use_profile(environment)
+
+
+def _show(environment: Environment, out: str) -> Any:
+    """Add the tabs to the web UI; a worker, and a headless run, never load them."""
+    from loadtest.web.guest import show  # noqa: PLC0415
+
+    return show(environment, out)
+
+
+attach(_show)

@@ -1,0 +1,87 @@
+// The fault buttons, armed after one question, and the recovery of each event as it happens.
+import { getJson, onChange, run } from "./feed.js";
+import { begin, onTheme } from "./frame.js";
+import { drawRecovery, drawRun } from "./charts.js";
+import { cells, clock, count, percent, put, seconds } from "./words.js";
+
+const token = document.querySelector('meta[name="loadtest-token"]').content;
+const arm = document.getElementById("arm"), ask = document.getElementById("ask"), forms = [...document.querySelectorAll("form[data-kind]")];
+let armed = false, events = [], busy = false;
+
+function allow() {
+  const running = run.state === "running";
+  arm.setAttribute("aria-pressed", String(armed));
+  arm.textContent = armed ? "Disarm the buttons" : "Arm the buttons";
+  put("armed-note", !running ? "No run is under way." : armed ? "Armed: each press strikes at once." : "Faults disturb the target. Arming asks once.");
+  for (const form of forms) {
+    const possible = form.dataset.kind !== "deploy" || run.control;
+    form.querySelector("button").disabled = !(armed && running && possible);
+    form.title = possible ? "" : "A deploy needs a stack that loadtest starts; use Drop, or a fault of the profile.";
+  }
+}
+
+arm.addEventListener("click", () => {
+  if (armed) { armed = false; allow(); return; }
+  put("ask-what", `Each press then disturbs ${run.target || "the target"} at once, for everybody who uses it.`);
+  ask.showModal();
+});
+ask.addEventListener("close", () => { armed = ask.returnValue === "arm"; ask.returnValue = ""; allow(); });
+
+for (const form of forms) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const order = { kind: form.dataset.kind, ...Object.fromEntries(new FormData(form)) };
+    if ("share" in order) order.share = `${order.share}%`;
+    if ("drain_seconds" in order) order.drain_seconds = Number(order.drain_seconds);
+    put("answer", "…", "");
+    try {
+      const answer = await fetch("storm", { method: "POST", headers: { "Content-Type": "application/json", "X-Loadtest-Token": token }, body: JSON.stringify(order) });
+      const told = await answer.json();
+      if (!answer.ok) put("answer", told.problem, "bad");
+      else put("answer", told.joined ? `${told.event} was pressed on another page ${told.ago_s.toFixed(1)} s ago: it is one event.` : `${told.event} struck.`, "");
+    } catch (error) {
+      put("answer", `No answer: ${error.message}`, "bad");
+    }
+    refresh();
+  });
+}
+
+const back = (times, key) => (times[key] === null ? "not yet" : times[key] === 0 ? "never below" : seconds(times[key]));
+
+function table() {
+  document.getElementById("none").hidden = events.length > 0;
+  document.querySelector("#events tbody").replaceChildren(...events.map((event) => {
+    const recovery = event.recovery, times = recovery.t_sub_s, now = event.curve.subscribed.at(-1);
+    const texts = [clock(event.at_s), count(event.dropped), percent(now ?? null), ...["50", "90", "99", "100"].map((key) => back(times, key))];
+    texts.push(recovery.t_rec_s === null ? "not yet" : seconds(recovery.t_rec_s), count(recovery.attempts));
+    return cells(document.createElement("tr"), event.name, texts);
+  }));
+  drawRecovery(events);
+}
+
+async function refresh() {
+  if (busy) return;
+  busy = true;
+  try {
+    const told = await getJson("recovery.json");
+    events = told.events;
+    const again = document.getElementById("again"), select = again.querySelector("select"), names = told.choices.map((choice) => choice.name).join();
+    if (select.dataset.names !== names) {
+      select.dataset.names = names;
+      select.replaceChildren(...told.choices.map(({ name, kind }) => new Option(name === kind ? name : `${name} (${kind})`, name)));
+      again.hidden = !names;
+    }
+    table();
+  } finally {
+    busy = false;
+  }
+}
+
+onTheme(() => events.length && drawRecovery(events));
+onChange((kind) => {
+  if (kind === "silence") return;
+  allow();
+  drawRun("states");
+  if (kind !== "line" || run.events.length) refresh().catch((error) => put("answer", error.message, "bad"));
+});
+begin();

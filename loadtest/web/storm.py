@@ -1,0 +1,87 @@
+"""The fault buttons: what a person may do to a run under way, and what happens when two persons do it at once.
+
+    press(order) --nothing under way--> Striker.strike_now --> {"event": "deploy-2", "joined": false}
+                 --the same, just now--> {"event": "deploy-2", "joined": true}     both pages see the one event
+                 --something else-----> refused, with its name
+
+Laws: one fault at a time. A press within `TOGETHER_S` of the last one of its kind, or while that is still being
+applied, joins it. Commands and HTTP hooks are never taken from a page: only those that the profile names can be struck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from loadtest.clock import NS_PER_S, Clock, now_ns
+from loadtest.errors import UsageError
+from loadtest.pacing.phases import Phase
+from loadtest.profile import faults as profile
+from loadtest.web.watch import Watch
+
+TOGETHER_S = 3.0
+_KEYS = {"deploy": ("strategy", "drain_seconds"), "drop": ("share", "how")}
+_ADAPTER: TypeAdapter[profile.Fault] = TypeAdapter(profile.Fault)
+
+
+class Storm:
+    """Take presses for the run that `watch` watches."""
+
+    def __init__(self, watch: Watch, clock: Clock = now_ns) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._last: tuple[object, str, str, int] | None = None
+
+    def choices(self) -> list[dict[str, str]]:
+        """Return the profile's own faults, which can be struck once more."""
+        recorder = self._watch.recorder
+        if recorder is None:
+            return []
+        return [{"name": fault.name, "kind": fault.kind} for fault in recorder.profile.faults]
+
+    def press(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Strike, or join what was struck just now.
+
+        Args:
+            order: {"kind": "deploy" | "drop", its parameters} or {"kind": "again", "name": a fault of the profile}.
+
+        Raises:
+            UsageError: there is nothing to strike, the order is wrong, or another fault is under way.
+        """
+        watch, striker = self._watch, self._watch.striker
+        if striker is None or watch.recorder is None or not watch.recorder.began:
+            raise UsageError("no run is under way")
+        if watch.line.get("phase") == str(Phase.DRAIN):
+            raise UsageError("the run is in its drain: nothing is published that a fault could disturb")
+        settings = self._settings(order)
+        now = self._clock()
+        if self._last is not None and self._last[0] is striker:
+            _, kind, event, at_ns = self._last
+            recent = now - at_ns < TOGETHER_S * NS_PER_S or event in striker.under_way
+            if recent and kind == settings.kind:
+                return {"event": event, "joined": True, "ago_s": round((now - at_ns) / NS_PER_S, 1)}
+        if striker.under_way:
+            raise UsageError(f"{', '.join(striker.under_way)} is still being applied; one fault at a time")
+        event = striker.strike_now(settings)
+        self._last = striker, settings.kind, event, now
+        return {"event": event, "joined": False, "ago_s": 0.0}
+
+    def _settings(self, order: Mapping[str, Any]) -> profile.Fault:
+        kind = order.get("kind")
+        if kind == "again":
+            assert self._watch.recorder is not None
+            for fault in self._watch.recorder.profile.faults:
+                if fault.name == order.get("name"):
+                    return fault
+            raise UsageError("the profile has no such fault")
+        if not isinstance(kind, str) or kind not in _KEYS:
+            raise UsageError('a fault struck from the page is "deploy", "drop", or one of the profile')
+        given = {key: order[key] for key in _KEYS[kind] if key in order}
+        try:
+            return _ADAPTER.validate_python({"kind": kind, **given})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"][1:])
+            raise UsageError(f"{where}: {first['msg']}") from error

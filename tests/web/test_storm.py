@@ -1,0 +1,105 @@
+"""Fault buttons: one event however many press, and nothing that a profile does not allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pytest
+
+from loadtest.clock import FakeClock
+from loadtest.errors import UsageError
+from loadtest.faults.drop import DropFault
+from loadtest.web.storm import TOGETHER_S, Storm
+from loadtest.web.watch import Watch
+
+from .test_history import line
+
+DEPLOY = {"kind": "deploy", "strategy": "rolling", "drain_seconds": 0}
+DROP = {"kind": "drop", "share": "25%", "how": "reset"}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def storm(watch: Watch, clock: FakeClock) -> Storm:
+    return Storm(watch, clock)
+
+
+def settle(watch: Watch) -> None:
+    assert watch.striker is not None
+    with gevent.Timeout(5):
+        while watch.striker.under_way:
+            gevent.sleep(0)
+
+
+def test_two_presses_at_once_are_one_event_and_both_are_told(watch: Watch, storm: Storm, clock: FakeClock) -> None:
+    first = storm.press(DROP)
+    clock.advance(0.2)
+    second = storm.press({**DROP, "share": "50%"})
+    assert (first["event"], first["joined"]) == ("drop", False)
+    assert (second["event"], second["joined"], second["ago_s"]) == ("drop", True, 0.2)
+    settle(watch)
+    assert watch.recorder is not None
+    assert list(watch.recorder.books.events) == ["drop"]
+
+
+def test_a_press_some_time_later_is_another_event(watch: Watch, storm: Storm, clock: FakeClock) -> None:
+    storm.press(DROP)
+    settle(watch)
+    clock.advance(TOGETHER_S + 0.1)
+    assert storm.press(DROP) == {"event": "drop-2", "joined": False, "ago_s": 0.0}
+
+
+def test_a_long_fault_is_joined_as_long_as_it_is_applied(
+    watch: Watch, storm: Storm, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DropFault, "apply", lambda *_: gevent.sleep(60))
+    storm.press(DROP)
+    gevent.sleep(0)
+    clock.advance(60)
+    assert storm.press(DROP)["joined"] is True
+    with pytest.raises(UsageError, match="drop is still being applied"):
+        storm.press(DEPLOY)
+
+
+def test_a_fault_of_the_profile_can_be_struck_again_by_its_name(watch: Watch, storm: Storm) -> None:
+    assert storm.choices() == [{"name": "half", "kind": "drop"}]
+    assert storm.press({"kind": "again", "name": "half"})["event"] == "half-2"  # the profile's own is "half"
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"kind": "command", "command": "touch /tmp/x"}, 'is "deploy", "drop", or one of the profile'),
+        ({"kind": "http", "http": {"url": "http://x/"}}, 'is "deploy", "drop", or one of the profile'),
+        ({}, 'is "deploy", "drop", or one of the profile'),
+        ({"kind": ["deploy"]}, 'is "deploy", "drop", or one of the profile'),
+        ({"kind": "again", "name": "other"}, "no such fault"),
+        ({"kind": "deploy", "strategy": "sideways"}, "strategy"),
+        ({"kind": "deploy", "drain_seconds": -1}, "drain_seconds"),
+        ({"kind": "drop", "share": "0%"}, "share"),
+        ({"kind": "drop", "share": {"a": 1}}, "share"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_struck(
+    watch: Watch, storm: Storm, order: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        storm.press(order)
+    assert watch.striker is not None
+    assert watch.striker.under_way == ()
+
+
+def test_nothing_can_be_struck_outside_a_run(watch: Watch, storm: Storm) -> None:
+    watch.feed(line(9.0, phase="drain"))
+    with pytest.raises(UsageError, match="drain"):
+        storm.press(DROP)
+    watch.leave({"verdict": "pass"})
+    with pytest.raises(UsageError, match="no run is under way"):
+        storm.press(DROP)
+    with pytest.raises(UsageError, match="no run is under way"):
+        Storm(Watch()).press(DROP)
