@@ -32,7 +32,7 @@ from loadtest.web.watch import Watch
 
 TITLES = {"live": "Live", "storm": "Storm", "workers": "Workers", "runs": "Runs"}
 TOKEN_HEADER = "X-Loadtest-Token"
-MOST_COMPARED = 6
+MOST_COMPARED = 60
 MOST_BYTES = 10_000
 """Largest body of a press."""
 
@@ -170,12 +170,13 @@ class Pages:
 
     def compare(self) -> Response:
         """Answer with runs side by side."""
-        ids = list(dict.fromkeys(request.args.getlist("run")))
-        folders = [folder for run_id in ids if (folder := self._shelf.path(run_id)) is not None]
-        if len(folders) != len(ids) or not 2 <= len(ids) <= MOST_COMPARED:
-            return _plain(f"name 2 to {MOST_COMPARED} runs that there are", 400)
+        ids = set(request.args.getlist("run"))
+        if not 2 <= len(ids) <= MOST_COMPARED:
+            return _plain(f"name 2 to {MOST_COMPARED} runs", 400)
         try:
-            return Response(comparison(folders), mimetype="text/html")
+            return Response(comparison(self._shelf.groups(list(ids))), mimetype="text/html")
+        except KeyError as error:
+            return _plain(f"no run {error.args[0][:100]}", 404)
         except LoadtestError as error:
             return _plain(str(error), 500)
 

@@ -1,4 +1,4 @@
-"""Reports and comparisons for the page, made by `loadtest report` in a process of its own.
+"""Reports and comparisons for the page, made by `loadtest report` and `loadtest compare` in processes of their own.
 
 Law: a master that conducts a run never spends its own time on a report; whoever writes one is polite to the processor.
 """
@@ -6,6 +6,7 @@ Law: a master that conducts a run never spends its own time on a report; whoever
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from loadtest.results.folder import REPORT
 
 TIMEOUT_S = 120
 NICENESS = 10
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def report_path(folder: Path) -> Path:
@@ -31,15 +34,26 @@ def report_path(folder: Path) -> Path:
     return path
 
 
-def comparison(folders: Sequence[Path]) -> str:
-    """Return runs side by side, as an HTML document.
+def comparison(groups: Sequence[tuple[str, Sequence[Path]]]) -> str:
+    """Return versions side by side, as an HTML document.
+
+    Args:
+        groups: a name and the runs of each version, the baseline first. Runs that measured the harness are kept: the
+            page warns of them.
 
     Raises:
         ResultsError: as above.
     """
     with tempfile.TemporaryDirectory(prefix="loadtest-") as scratch:
+        folders = []
+        for number, (name, runs) in enumerate(groups):
+            folder = Path(scratch) / f"{number}" / (_UNSAFE.sub("-", name).strip(".-") or "runs")
+            folder.mkdir(parents=True)
+            for run in runs:
+                (folder / run.name).symlink_to(run.resolve(), target_is_directory=True)
+            folders.append(str(folder))
         path = Path(scratch) / "comparison.html"
-        _loadtest("report", *(str(folder) for folder in folders), "--out", str(path))
+        _loadtest("compare", *folders, "--keep-invalid", "--html", str(path))
         return path.read_text(encoding="utf-8")
 
 
@@ -58,4 +72,4 @@ def _loadtest(*words: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise ResultsError(f"the report took longer than {TIMEOUT_S} s") from error
     if done.returncode:
-        raise ResultsError(done.stderr.strip()[-2000:] or f"loadtest report ended with {done.returncode}")
+        raise ResultsError(done.stderr.strip()[-2000:] or f"loadtest {words[0]} ended with {done.returncode}")

@@ -8,7 +8,7 @@ when it has changed. Nothing is dropped silently: what is not listed is counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,27 @@ class Shelf:
         listed = folders[:MOST]
         self._read = {name: read for name, read in self._read.items() if name in {folder.name for folder in listed}}
         return {"runs": [self._entry(folder) for folder in listed], "left_out": len(folders) - len(listed)}
+
+    def groups(self, ids: Sequence[str]) -> list[tuple[str, list[Path]]]:
+        """Return the runs by profile and version, the oldest first; each by itself where all are of one.
+
+        Raises:
+            KeyError: there is no such run.
+        """
+        found: dict[tuple[str, str], list[Path]] = {}
+        for run_id in sorted(set(ids)):
+            folder = self.path(run_id)
+            if folder is None:
+                raise KeyError(run_id)
+            entry = self._entry(folder)
+            found.setdefault((str(entry.get("profile")), str(entry.get("version") or run_id)), []).append(folder)
+        if len(found) == 1:
+            return [(folder.name, [folder]) for folders in found.values() for folder in folders]
+        one_profile = len({profile for profile, _ in found}) == 1
+        return [
+            (version if one_profile else f"{profile}-{version}", folders)
+            for (profile, version), folders in found.items()
+        ]
 
     def _folders(self) -> list[Path]:
         try:

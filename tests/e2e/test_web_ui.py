@@ -190,7 +190,7 @@ def look_around(page: Page, other: Page, url: str, picture: Picture) -> None:
 
 
 def compare_both(page: Page, picture: Picture) -> None:
-    """Tick both runs, lay them side by side, open a report."""
+    """Tick both runs, compare their versions, open a report."""
     page.get_by_role("tab", name="Runs").click()
     rows = ours(page).locator("#runs tbody tr")
     expect(rows).to_have_count(2)

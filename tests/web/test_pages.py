@@ -96,7 +96,7 @@ def test_history_names_its_columns_in_the_order_of_rows(client: Any, watch: Watc
 def test_reports_and_comparisons_of_runs_that_are_not_there(client: Any) -> None:
     assert client.get("/loadtest/report/nothing").status_code == 404
     assert client.get("/loadtest/report/..%2f..%2fetc").status_code == 404
-    assert client.get("/loadtest/compare?run=a&run=b").status_code == 400
+    assert client.get("/loadtest/compare?run=a&run=b").status_code == 404
     assert client.get("/loadtest/compare").status_code == 400
 
 

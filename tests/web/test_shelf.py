@@ -85,6 +85,19 @@ def test_only_the_folders_own_entries_can_be_reached(tmp_path: Path) -> None:
     assert [shelf.path(name) for name in ("../outside", "..", "", ".", "a/..", str(tmp_path / "outside"))] == [None] * 6
 
 
+def test_ticked_runs_are_pooled_by_version_the_oldest_first(tmp_path: Path) -> None:
+    versions = ("sync", "bifrost-1", "sync", "bifrost-1")
+    folders = [
+        run_folder(tmp_path, f"{number}", summary(target={"version": version}))
+        for number, version in enumerate(versions)
+    ]
+    shelf = Shelf(tmp_path)
+    assert shelf.groups(["3", "2", "0", "1"]) == [("sync", folders[0::2]), ("bifrost-1", folders[1::2])]
+    assert shelf.groups(["2", "0"]) == [("0", [folders[0]]), ("2", [folders[2]])]  # one against the other
+    with pytest.raises(KeyError, match="nothing"):
+        shelf.groups(["0", "nothing"])
+
+
 def test_older_runs_are_counted_when_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     for number in range(5):

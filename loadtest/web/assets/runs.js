@@ -1,15 +1,15 @@
-// Past runs, the newest first: open a report, or tick two and lay them side by side.
+// Past runs, the newest first: open a report, or tick some and compare their versions.
 import { getJson, onChange, run } from "./feed.js";
 import { begin } from "./frame.js";
 import { count, ms, NONE, put, seconds } from "./words.js";
 
-const MOST = 6;
+const MOST = 60;
 const picked = new Set();
 const button = document.getElementById("compare");
 
 function choose() {
   button.disabled = picked.size < 2 || picked.size > MOST;
-  const words = ["Tick two runs to lay them side by side.", "One ticked: tick another."];
+  const words = ["Tick runs of two versions (four of each for a verdict); runs of one version count together.", "One ticked: tick another."];
   put("picked", words[picked.size] ?? (picked.size > MOST ? `At most ${MOST} at once.` : `${picked.size} ticked.`));
 }
 
