@@ -1,4 +1,4 @@
-"""The web UI in the eighth hour of a run with ten workers and 20,000 connections: what a page costs, how fast it opens."""
+"""The web UI in the eighth hour of a run with ten workers and 20,000 connections: what it costs, how fast it opens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ PAGES = 3
 WATCHED_S = 8
 
 DRAWN = """() => new Promise((done) => {
-  const look = () => document.querySelectorAll(".chart .main-svg").length >= 5 ? done(performance.now()) : setTimeout(look, 10);
+  const drawn = () => document.querySelectorAll(".chart .main-svg").length >= 5;
+  const look = () => drawn() ? done(performance.now()) : setTimeout(look, 10);
   look();
 })"""
 
