@@ -37,6 +37,14 @@ class _Choices(list[str]):
     def __contains__(self, _: object) -> bool:
         return True
 
+    def offer(self, given: str) -> None:
+        """Put what the command line names before the others, so that the form begins with it."""
+        if given not in list(self):
+            self.insert(0, given)
+
+
+_CHOICES = _Choices()
+
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def _add_profile(parser: Any, **_: Any) -> None:
@@ -45,16 +53,16 @@ def _add_profile(parser: Any, **_: Any) -> None:
         default="any-socketio",
         env_var="LOADTEST_PROFILE",
         help="what the connections do",
-        choices=_Choices(),
+        choices=_CHOICES,
     )
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def _use_profile(environment: Environment, **_: Any) -> None:
     """Runs before the profiles are checked: `attach` comes after it."""
-    Population.profile = Publisher.profile = str(
-        getattr(environment.parsed_options, "loadtest_profile", "any-socketio")
-    )
+    given = str(getattr(environment.parsed_options, "loadtest_profile", "any-socketio"))
+    _CHOICES.offer(given)
+    Population.profile = Publisher.profile = given
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's

@@ -30,7 +30,6 @@ from locust.web import WebUI
 
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.profile.model import Profile
-from loadtest.profile.redaction import redact_url
 from loadtest.results.folder import RunFolder
 from loadtest.users.conductor import Conductor
 from loadtest.users.recorder import Observer
@@ -41,7 +40,7 @@ from loadtest.web.pages import Pages
 from loadtest.web.rendering import report_path
 from loadtest.web.shelf import Shelf
 from loadtest.web.storm import Storm
-from loadtest.web.watch import OVER, READY, Watch
+from loadtest.web.watch import OVER, READY, Watch, shown_target
 from loadtest.web.wording import FORM, SHOWN
 
 logger = logging.getLogger(__name__)
@@ -278,15 +277,6 @@ class Front:
         """End the server; the run under way hears the signal itself."""
         self._ending = True
         self._orders.put(None)
-
-
-def shown_target(profile: Profile) -> str:
-    """Return what is tested, for a heading: without what a URL may carry for its gateway alone."""
-    target = profile.target
-    where = ", ".join(redact_url(url) for url in target.urls[:3])
-    if target.stack is not None:
-        return f"{target.version or ''} of the reference stack, {target.nodes} nodes".strip()
-    return f"{target.version}, {where}" if target.version else where
 
 
 def known_versions() -> list[str]:

@@ -18,6 +18,8 @@ from gevent.queue import Empty, Full, Queue
 from locust.stats import RequestStats
 
 from loadtest.clock import NS_PER_MS, now_ns
+from loadtest.profile.model import Profile
+from loadtest.profile.redaction import redact_url
 from loadtest.results.plain import plain
 from loadtest.users.locust_stats import feed_interval
 from loadtest.users.recorder import Recorder
@@ -77,8 +79,7 @@ class Watch:
     def attend(self, recorder: Recorder, striker: Striker) -> None:
         """Take the record of a run that begins now, and what strikes with faults by hand."""
         if self.state != STARTING:
-            profile = recorder.profile
-            self.begin(profile.name, profile.target.version or ", ".join(profile.target.urls[:3]))
+            self.begin(recorder.profile.name, shown_target(recorder.profile))
         self.recorder, self.striker = recorder, striker
         if self._stats is not None:
             stats = self._stats
@@ -234,6 +235,15 @@ class Watch:
         found: list[dict[str, Any]] = plain(work())
         self._cached[key] = self._seq, found
         return found
+
+
+def shown_target(profile: Profile) -> str:
+    """Return what is tested, for a heading: without what a URL may carry for its gateway alone."""
+    target = profile.target
+    where = ", ".join(redact_url(url) for url in target.urls[:3])
+    if target.stack is not None:
+        return f"{target.version or ''} of the reference stack, {target.nodes} nodes".strip()
+    return f"{target.version}, {where}" if target.version else where
 
 
 def _now(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ HOURS_S = 8 * 3600
 OPENS_WITHIN_S = 2.0
 CORE_PERCENT = 3.0
 PAGES = 3
-WATCHED_S = 8
+WATCHED_S = 5
 
 DRAWN = """() => new Promise((done) => {
   const drawn = () => document.querySelectorAll(".chart .main-svg").length >= 5;

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from loadtest.web import watch as module
-from loadtest.web.watch import Watch
+from loadtest.web.watch import Watch, shown_target
 
+from ..users.conftest import chat
 from .test_history import line
 
 
@@ -101,6 +102,12 @@ def test_after_the_run_the_last_word_stays(watch: Watch) -> None:
     assert watch.history()["state"] == "over"
     watch.begin("next", "elsewhere")
     assert (watch.history()["columns"]["t_s"], watch.history()["outcome"]) == ([], {})
+
+
+def test_a_target_is_shown_without_what_its_url_carries() -> None:
+    profile = chat(url="wss://user:hush@gateway.example/socket.io/?key=hush")
+    assert "hush" not in shown_target(profile)
+    assert "gateway.example" in shown_target(profile)
 
 
 def test_no_secret_is_told(watch: Watch) -> None:

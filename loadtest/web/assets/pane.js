@@ -87,7 +87,7 @@ function look() {
 
 let planned = false;
 const soon = () => { if (!planned) { planned = true; requestAnimationFrame(() => { planned = false; look(); }); } };
-new MutationObserver(soon).observe(document.getElementById("root"), { childList: true, subtree: true });
+new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
 for (const name of ["pushState", "replaceState"]) {
   const original = history[name];
   history[name] = function (...details) { const result = original.apply(this, details); soon(); return result; };
