@@ -16,6 +16,9 @@ from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.sums import Sums
 
 METHOD = "WS"
+MOST_SECONDS = 600
+KEPT_S = 60
+"""Locust remembers every second of a run and reads the last twelve: a long run must not grow by it."""
 
 
 def feed(stats: RequestStats, name: str, histogram: Histogram, failures: Counter[str] | None = None) -> None:
@@ -54,6 +57,10 @@ def _count(entry: StatsEntry, requests: int, now: float) -> None:
         entry._cache_response_times(second - 1)  # what the web UI's charts are drawn from
     entry.num_requests += requests
     entry.num_reqs_per_sec[second] += requests
+    if len(entry.num_reqs_per_sec) > MOST_SECONDS:
+        for old in sorted(entry.num_reqs_per_sec)[:-KEPT_S]:
+            del entry.num_reqs_per_sec[old]
+            entry.num_fail_per_sec.pop(old, None)
     entry.last_request_timestamp = now
 
 

@@ -81,3 +81,15 @@ def test_the_charts_of_the_web_ui_have_a_past(monkeypatch) -> None:
         feed(stats, "fan-out", histogram(duration))
     assert {2_000, 2_001} <= stats.total.response_times_cache.keys()
     assert stats.total.response_times_cache[2_000].response_times == {5: 1}
+
+
+def test_a_long_run_does_not_grow_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats = RequestStats()
+    for second in range(3 * locust_stats.MOST_SECONDS):
+        monkeypatch.setattr("time.time", lambda second=second: 1_000.0 + second)
+        feed(stats, "fan-out", histogram(1.0), Counter(refused=1))
+    for entry in (stats.total, stats.entries["fan-out", METHOD]):
+        assert len(entry.num_reqs_per_sec) <= locust_stats.MOST_SECONDS
+        assert len(entry.num_fail_per_sec) <= locust_stats.MOST_SECONDS
+        assert entry.num_requests == 2 * 3 * locust_stats.MOST_SECONDS
+        assert entry.current_rps == 2
