@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
 
 from tests.truth.account import Account, Figures
 
@@ -114,6 +116,14 @@ class Outcome:
     @property
     def fanout(self) -> dict[str, Any]:
         return dict(self.result["fanout"])
+
+    def logged(self, tag: str) -> Iterator[HdrHistogram]:
+        """Yield the histograms of one name that the run wrote, as HdrHistogram's own log reader reads them."""
+        reader = HistogramLogReader(str(self.folder / "histograms.hlog"), HdrHistogram(1_000, 3_600 * 10**9, 3))
+        while (histogram := reader.get_next_interval_histogram()) is not None:
+            if histogram.get_tag() == tag:
+                yield histogram
+        reader.close()
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from itertools import pairwise
 from statistics import fmean, pstdev
 
 import pytest
-from hdrh.histogram import HdrHistogram
-from hdrh.log import HistogramLogReader
 
 from tests.truth.scenario import TIMES, Outcome, Scenario, agreeing, disagreements, run
 
@@ -70,14 +68,9 @@ def test_publishes_leave_by_the_schedule_that_the_profile_names(arrival: str, tm
 
 
 def logged_at_least(outcome: Outcome, tag: str, seconds: float) -> int:
-    """Return how many of a histogram's values are at least `seconds`, read by HdrHistogram's own log reader."""
-    reader = HistogramLogReader(str(outcome.folder / "histograms.hlog"), HdrHistogram(1_000, 3_600 * 10**9, 3))
+    """Return how many of a histogram's values are at least `seconds`."""
     count = 0
-    while (histogram := reader.get_next_interval_histogram()) is not None:
-        if histogram.get_tag() == tag:
-            items: Iterable = histogram.get_recorded_iterator()
-            count += sum(
-                item.count_added_in_this_iter_step for item in items if item.value_iterated_to >= seconds * 1e9
-            )
-    reader.close()
+    for histogram in outcome.logged(tag):
+        items: Iterable = histogram.get_recorded_iterator()
+        count += sum(item.count_added_in_this_iter_step for item in items if item.value_iterated_to >= seconds * 1e9)
     return count
