@@ -11,7 +11,7 @@ known from when he began. Memory follows T and the longest wait, not N.
 
 Waves: a crowd whose waits have settled on one value keeps knocking in waves, and what a server can do between them goes
 to nobody. Networks and clocks blur them (`Storm.latency_s`); without that, the naive storm at S = 12.5 takes 6.8 h in
-place of 7.1, and a token bucket of 2,000/s 13 min in place of 8.
+place of 6.9, and a token bucket of 2,000/s 13 min in place of 8.
 
 Source: METRICS, "Storm model"; the same recursion as the closed form, with what it leaves out: the first retries, early
 successes, u, phi and the cures.
@@ -26,7 +26,8 @@ from random import Random
 from loadtest.model.storm import Storm, poisson, settled_attempt, waits_s
 
 STEPS_PER_PATIENCE = 40
-"""Steps of the simulation in one give-up time T."""
+"""Steps of the simulation in one give-up time T. Four times as many change the T99 of the story's storms by 0.6 % at
+S = 12.5, 3 % at 6.7 and 5 % at 5; without latency, whose waves never end, by up to 6 %."""
 
 PERCENTS = ("50", "90", "99", "99.9")
 HORIZON = 4000.0

@@ -58,7 +58,7 @@ class Storm:
         clients: N. give_up_s: T, the patience of one attempt. capacity_per_s: c, full connects per second in all.
         policy: how clients wait. stages: k. latency_s: what passes on the mean between the end of an attempt and its
             client's knowing, or between a client's trying and the server's hearing of it: network, radios, clocks. It
-            only blurs the waves of a crowd whose waits are all the same; that it is 250 ms is our assumption.
+            only blurs the waves of a crowd whose waits are all the same; that it is half a second is our assumption.
         steady_share: u, the part of the capacity that steady traffic takes when everybody is connected.
         ping_cost: phi, what a heartbeat takes, in connects. ping_interval_s, ping_timeout_s: of the heartbeat.
         pings_queue: heartbeats wait among the handshakes, so that an overloaded server loses clients that it holds.
@@ -70,7 +70,7 @@ class Storm:
     capacity_per_s: float
     policy: ReconnectPolicy = field(default_factory=SocketIOJs)
     stages: int = 4
-    latency_s: float = 0.25
+    latency_s: float = 0.5
     steady_share: float = 0.0
     ping_cost: float = 0.0
     ping_interval_s: float = 25.0

@@ -65,7 +65,7 @@ class Scale(Section):
     )
     stages: int = Field(default=4, ge=1, le=64, description="Equal stages of a handshake (k).")
     latency_s: Seconds = Field(
-        default=0.25,
+        default=0.5,
         alias="latency",
         le=60,
         description="Mean latency between clients and server: it blurs the waves of retries (prediction only).",

@@ -70,7 +70,7 @@ def test_closed_form_is_met_where_it_holds() -> None:
 
 def test_equal_storm_number_means_equal_time_by_patience() -> None:
     big = predict(Storm(1e6, 20.0, 6000.0, Fixed(5.0)))
-    small = predict(Storm(10_000, 20 / 60, 60 * 60.0, Fixed(5 / 60), latency_s=0.25 / 60))
+    small = predict(Storm(10_000, 20 / 60, 60 * 60.0, Fixed(5 / 60), latency_s=0.5 / 60))
     assert [t and t * 60 for t in small.recovered_s.values()] == pytest.approx(list(big.recovered_s.values()))
     assert small.attempts_per_client == pytest.approx(big.attempts_per_client)
 
@@ -113,7 +113,7 @@ def test_no_more_work_is_done_than_there_is(connects: float) -> None:
 
 
 def test_plenty_of_capacity_recovers_with_the_first_retry() -> None:
-    told = predict(Storm(1000, 20.0, 1e6))
+    told = predict(Storm(1000, 20.0, 1e6, latency_s=0.0))
     assert told.recovered_s["99.9"] == pytest.approx(1.5, abs=1.0)
     assert told.attempts_per_client == pytest.approx(1.0, abs=0.01)
     assert told.outage_s_mean == pytest.approx(1.05, abs=0.6)
