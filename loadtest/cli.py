@@ -1,5 +1,4 @@
-"""The command line: `loadtest run`, `worker`, `doctor`, `report`, `profile`; `cli_compare` adds what compares runs,
-`cli_predict` what predicts them.
+"""The command line: `loadtest run`, `worker`, `doctor`, `report`, `profile`; the other `cli_` files add theirs.
 
 It says what to do; everything that works lives below.
 
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from loadtest import __version__, cli_compare, cli_outputs, cli_predict, cli_web
+from loadtest import __version__, cli_bench, cli_compare, cli_outputs, cli_predict, cli_web
 from loadtest.errors import ExitCode, LoadtestError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ profile_app = typer.Typer(no_args_is_help=True, help="Look at profiles.")
 app.add_typer(profile_app, name="profile")
 cli_compare.register(app)
 cli_predict.register(app)
+cli_bench.register(app)
 
 
 def check_threshold(text: str) -> str | None:

@@ -40,10 +40,10 @@ def compare(
 ) -> None:
     """Compare versions: per metric the difference with its 95 % interval, and a verdict.
 
-    The unit is the run: four runs of each version are the least that a verdict needs, five find a change of 20 % in
-    most metrics. Left out, and named: runs that were interrupted, that measured the harness (invalid), or that cannot
-    be read. A run that lacks a metric is named and missing from that metric only. Exit codes: 0 compared, 2 nothing to
-    compare: no such folder, no run in it, another schema, a metric that no run has.
+    The unit is the run: a verdict needs five runs of each version (four for a single metric), best run interleaved, as
+    `bench-versions` does. Left out, and named: runs that were interrupted, that measured the harness (invalid), or that
+    cannot be read. A run that lacks a metric is named and missing from that metric only. Exit codes: 0 compared, 2
+    nothing to compare: no such folder, no run in it, another schema, a metric that no run has.
     """
     from loadtest.compare.comparison import compare as compare_groups
     from loadtest.compare.group import gather

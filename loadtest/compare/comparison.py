@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.compare import effect
+from loadtest.compare.blocks import blocks
 from loadtest.compare.caveats import caveats, clock_error_ms, without
 from loadtest.compare.group import Group, distinct, run_id
-from loadtest.compare.headline import headline, higher_is_better, resolve
+from loadtest.compare.headline import family, headline, higher_is_better, resolve
 from loadtest.compare.interval import Estimate, difference, ratio
-from loadtest.compare.permutation import family_p
+from loadtest.compare.permutation import families_p
 from loadtest.compare.sample import Pair, centre, spread
 from loadtest.compare.verdict import SMALLEST_EFFECT, Finding, Verdict, decide
 from loadtest.compare.within import percentile_draws
@@ -34,12 +35,16 @@ _WITHIN = {"fanout.latency.p50": 50.0, "fanout.latency.p90": 90.0, "fanout.laten
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """One version held against the baseline."""
+    """One version held against the baseline.
+
+    `interleaved`: runs were compared within blocks of neighbours in time, so that drift is taken out (`blocks`).
+    """
 
     baseline: Group
     candidate: Group
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
+    interleaved: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -87,6 +92,7 @@ class Comparison:
                     "baseline": one.baseline.name,
                     "candidate": one.candidate.name,
                     "verdict": one.verdict,
+                    "interleaved": one.interleaved,
                     "warnings": list(one.warnings),
                     "findings": [finding.as_json() for finding in one.findings],
                 }
@@ -123,9 +129,15 @@ def compare(
 def _against(
     baseline: Group, candidate: Group, wanted: Sequence[tuple[str, Metric, str | None]], smallest_effect: float
 ) -> Versus:
-    pairs = [Pair(_figures(baseline, metric, event), _figures(candidate, metric, event)) for _, metric, event in wanted]
+    times = [str(record.run.get("started_at") or "") for record in (*baseline.runs, *candidate.runs)]
+    of_block = blocks(times, len(baseline.runs))
+    pairs = [
+        Pair(_figures(baseline, metric, event), _figures(candidate, metric, event), of_block)
+        for _, metric, event in wanted
+    ]
     there = [(entry, pair) for entry, pair in zip(wanted, pairs, strict=True) if pair.a or pair.b]
-    chances = family_p([pair.scaled() for _, pair in there], len(baseline.runs))
+    chances = families_p([(family(name), pair.scaled()) for (name, *_), pair in there], len(baseline.runs), of_block)
+    families = len({family(name) for (name, *_), _ in there})
     told = caveats(baseline, candidate)
     findings = []
     for (entry, pair), p in zip(there, chances, strict=True):
@@ -133,8 +145,8 @@ def _against(
             lacking = without(group, [value is not None for value in values], entry[0])
             if lacking:
                 told.append(lacking)
-        findings.append(_finding(entry, pair, p, baseline, candidate, smallest_effect))
-    return Versus(baseline, candidate, tuple(findings), tuple(told))
+        findings.append(_finding(entry, pair, p, families, baseline, candidate, smallest_effect))
+    return Versus(baseline, candidate, tuple(findings), tuple(told), len(set(of_block)) > 1)
 
 
 def _figures(group: Group, metric: Metric, event: str | None) -> tuple[float | None, ...]:
@@ -145,6 +157,7 @@ def _finding(
     entry: tuple[str, Metric, str | None],
     pair: Pair,
     p: float,
+    families: int,
     baseline: Group,
     candidate: Group,
     smallest_effect: float,
@@ -158,6 +171,7 @@ def _finding(
         quotient,
         variation,
         higher_is_better=higher_is_better(metric),
+        families=families,
         smallest_effect=smallest_effect,
         clock_error=clocks,
     )

@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 
 from loadtest.compare.comparison import Versus
-from loadtest.compare.permutation import runs_for_a_verdict
 from loadtest.compare.verdict import Finding
 from loadtest.errors import ExitCode
 
@@ -42,10 +41,8 @@ def pass_or_stop(one: Versus) -> Passage:
             ExitCode.THRESHOLD_FAILED, f"Regression: {one.candidate.name} against {one.baseline.name}: {told}{more}."
         )
     if one.too_few or not one.findings:
-        wanted = runs_for_a_verdict()
-        return Passage(
-            ExitCode.TOO_FEW_RUNS, f"Too few runs to say: {counted} to compare, at least {wanted} of each are needed."
-        )
+        why = next((finding.reason for finding in one.findings if finding.too_few), "nothing to compare")
+        return Passage(ExitCode.TOO_FEW_RUNS, f"Too few runs to say: {counted} to compare ({why}).")
     untold = one.of("cannot tell")
     if untold:
         first = untold[0]

@@ -14,6 +14,7 @@ from loadtest.metrics.thresholds import METRICS, Metric, find
 
 OF_A_RUN = (
     "fanout.latency.p50",
+    "fanout.latency.p90",
     "fanout.latency.p99",
     "delivery.loss",
     "delivery.duplication",
@@ -46,6 +47,11 @@ def resolve(names: Iterable[str]) -> list[tuple[str, Metric, str | None]]:
     if not found:
         raise UsageError("no metric to compare")
     return found
+
+
+def family(name: str) -> str:
+    """Return which metrics one is judged with: fan-out by itself, so that the noise of recoveries does not hide it."""
+    return "fanout" if name.startswith("fanout.") else "other"
 
 
 def higher_is_better(metric: Metric) -> bool:

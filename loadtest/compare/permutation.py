@@ -5,10 +5,12 @@
 
 If the two versions do not differ, every choice of runs is as likely as the one that was made: the test is exact for any
 distribution, and because a metric is held against the largest of all metrics, the chance that *any* of them is called
-different stays below 5 %, however they hang together.
+different stays below 5 %, however they hang together. Metrics may be split into families, each with its share of the
+5 %: then the noise of one family does not hide a difference in another.
 
 A version's runs can always be chosen back, so p is never below 1 / choices: with three runs each (20 choices, each
-counted with its mirror image) nothing reaches 5 %. That is what "too few runs" means here.
+counted with its mirror image) nothing reaches 5 %, and with two families five are needed. That is what "too few runs"
+means here.
 
 Source: Westfall and Young (1993), single-step maxT; the floor in the denominator after Tusher, Tibshirani, Chu (2001).
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 Column = Sequence[float | None]
 
@@ -35,16 +37,28 @@ def smallest_p(n_a: int, n_b: int) -> float:
     return min(1.0, (2 if n_a == n_b else 1) / choices)
 
 
-def runs_for_a_verdict() -> int:
+def runs_for_a_verdict(families: int) -> int:
     """Return how many runs of each version are needed for p to fall below 5 % at all."""
-    return next(n for n in range(1, 100) if smallest_p(n, n) <= ALPHA)
+    return next(n for n in range(1, 100) if families * smallest_p(n, n) <= ALPHA)
 
 
-def family_p(columns: Sequence[Column], n_a: int, seed: int = 1) -> list[float]:
+def families_p(columns: Sequence[tuple[str, Column]], n_a: int, of_block: Sequence[int] = ()) -> list[float]:
+    """Return the p of each metric, held over its family by `family_p` and over the families by their number.
+
+    Args:
+        columns: the family of each metric, and its figures as `family_p` takes them.
+    """
+    names = list(dict.fromkeys(name for name, _ in columns))
+    found = {name: iter(family_p([c for of, c in columns if of == name], n_a, of_block)) for name in names}
+    return [min(1.0, len(names) * next(found[name])) for name, _ in columns]
+
+
+def family_p(columns: Sequence[Column], n_a: int, of_block: Sequence[int] = (), seed: int = 1) -> list[float]:
     """Return the p of each metric, held over all of them.
 
     Args:
         columns: per metric one figure per run on its scale, the baseline's `n_a` runs first; None where there is none.
+        of_block: the block of each run: only choices with as many of the candidate's runs in each block are tried.
         seed: of the choices that are tried where there are too many to try all.
 
     Cost: choices x metrics x runs; 0.1 s for 15 metrics of 5 and 5 runs, 1 s for 10 and 10.
@@ -56,7 +70,7 @@ def family_p(columns: Sequence[Column], n_a: int, seed: int = 1) -> list[float]:
     seen = [metric.statistic(range(n_a, runs)) for metric in metrics]
     reached = [0] * len(columns)
     tried = 0
-    for choice in _choices(runs, runs - n_a, seed):
+    for choice in _choices(of_block or (0,) * runs, n_a, seed):
         tried += 1
         largest = max(metric.statistic(choice) for metric in metrics)
         for at, value in enumerate(seen):
@@ -64,14 +78,17 @@ def family_p(columns: Sequence[Column], n_a: int, seed: int = 1) -> list[float]:
     return [count / tried for count in reached]
 
 
-def _choices(runs: int, chosen: int, seed: int) -> Iterator[Sequence[int]]:
-    if math.comb(runs, chosen) <= MOST_CHOICES:
-        yield from combinations(range(runs), chosen)
+def _choices(of_block: Sequence[int], n_a: int, seed: int) -> Iterator[Sequence[int]]:
+    members = [[run for run, at in enumerate(of_block) if at == block] for block in sorted(set(of_block))]
+    chosen = [sum(run >= n_a for run in block) for block in members]
+    if math.prod(math.comb(len(block), count) for block, count in zip(members, chosen, strict=True)) <= MOST_CHOICES:
+        for parts in product(*map(combinations, members, chosen)):
+            yield [run for part in parts for run in part]
         return
-    yield range(runs - chosen, runs)
+    yield range(n_a, len(of_block))
     rng = random.Random(seed)
     for _ in range(MOST_CHOICES - 1):
-        yield rng.sample(range(runs), chosen)
+        yield [run for block, count in zip(members, chosen, strict=True) for run in rng.sample(block, count)]
 
 
 class _Metric:

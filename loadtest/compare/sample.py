@@ -12,18 +12,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, variance
+from statistics import fmean, median
 from typing import Literal
+
+from loadtest.compare.blocks import centred
 
 Scale = Literal["log", "linear", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The figures of the two groups, None where a run has none; `math.inf` is "watched, and it did not come"."""
+    """The figures of the two groups, None where a run has none; `math.inf` is "watched, and it did not come".
+
+    `of_block` is the block of each run, baseline first (see `blocks`); () is one block.
+    """
 
     baseline: tuple[float | None, ...]
     candidate: tuple[float | None, ...]
+    of_block: tuple[int, ...] = ()
 
     @property
     def a(self) -> list[float]:
@@ -43,8 +49,21 @@ class Pair:
             return "rank"
         return "log" if all(value > 0 for value in values) else "linear"
 
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The block of each run; all are one where a run has no figure, since means of a block would not compare."""
+        values = (*self.baseline, *self.candidate)
+        return self.of_block if self.of_block and None not in values else (0,) * len(values)
+
     def scaled(self) -> list[float | None]:
-        """Return all figures, baseline first, on the scale, which has no unit: 0.01 is about 1 % on each."""
+        """Return all figures, baseline first, on the scale and without their block's mean where there are blocks.
+
+        It has no unit: 0.01 is about 1 % on each scale.
+        """
+        values = self._on_scale()
+        return centred(values, self.blocks) if len(set(self.blocks)) > 1 else values
+
+    def _on_scale(self) -> list[float | None]:
         values = [*self.baseline, *self.candidate]
         if self.scale == "log":
             return [None if value is None else math.log(value) for value in values]
@@ -80,18 +99,33 @@ def spread(pair: Pair) -> float | None:
 
     On a log scale it is the standard deviation of the logarithms, which is the same for small ones.
     """
-    scale, a, b = pair.scale, pair.a, pair.b
-    freedom = max(len(a) - 1, 0) + max(len(b) - 1, 0)
-    if scale == "rank" or not freedom:
+    if pair.scale == "rank":
         return None
-    groups = [[math.log(x) for x in group] if scale == "log" else group for group in (a, b)]
-    pooled = sum((len(group) - 1) * variance(group) for group in groups if len(group) > 1) / freedom
-    if scale == "log":
-        return math.sqrt(pooled)
-    level = fmean(a) if a else 0.0
+    logarithms = pair.scale == "log"
+    deviation = residual(pair, logarithms=logarithms)
+    if deviation is None or logarithms:
+        return None if deviation is None else deviation[0]
+    level = fmean(pair.a) if pair.a else 0.0
     if not level:
-        return 0.0 if pooled == 0 else None
-    return math.sqrt(pooled) / abs(level)
+        return 0.0 if deviation[0] == 0 else None
+    return deviation[0] / abs(level)
+
+
+def residual(pair: Pair, *, logarithms: bool) -> tuple[float, int] | None:
+    """Return the standard deviation of runs around their version and their block, and its degrees of freedom.
+
+    Args:
+        logarithms: of the figures' logarithms. Figures must be finite, and then above 0.
+    """
+    known = [None if value is None else math.log(value) if logarithms else value for value in pair.baseline]
+    known += [None if value is None else math.log(value) if logarithms else value for value in pair.candidate]
+    moved, split = centred(known, pair.blocks), len(pair.baseline)
+    sides = [[value for value in side if value is not None] for side in (moved[:split], moved[split:])]
+    freedom = sum(len(side) - 1 for side in sides if side) - (len(set(pair.blocks)) - 1)
+    if freedom < 1:
+        return None
+    squares = sum((value - fmean(side)) ** 2 for side in sides if side for value in side)
+    return math.sqrt(squares / freedom), freedom
 
 
 def typical(values: Sequence[float]) -> float | None:

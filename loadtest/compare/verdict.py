@@ -111,12 +111,13 @@ def decide(
     *,
     higher_is_better: bool,
     smallest_effect: float,
+    families: int = 1,
     clock_error: float = 0.0,
 ) -> Decision:
     """Return the verdict on one metric.
 
     Args:
-        p: of `permutation.family_p`.
+        p: of `permutation.families_p`, over that many `families`.
         variation: `sample.spread`.
         smallest_effect: relative differences below it are not called.
         clock_error: differences of the centres up to it are not ranked, in the metric's unit.
@@ -126,9 +127,8 @@ def decide(
         return Decision(
             "cannot tell", "no run of " + ("either version" if not a and not b else "one version") + " has it"
         )
-    enough = smallest_p(len(a), len(b)) <= ALPHA
-    if not enough:
-        wanted = runs_for_a_verdict()
+    if families * smallest_p(len(a), len(b)) > ALPHA:
+        wanted = runs_for_a_verdict(families)
         return Decision("cannot tell", f"too few runs: {len(a)} and {len(b)}, needed are {wanted} of each", True)
     if len(set(a + b)) == 1:
         return Decision("no difference", "the same in every run")

@@ -61,6 +61,8 @@ def remarks(one: Versus) -> list[str]:
         told.append(f"The same in every run: {', '.join(same)}.")
     if any(finding.within for finding in one.findings):
         told.append("* One run each: the interval holds only what varies inside these runs, and ranks nothing.")
+    if one.interleaved:
+        told.append("The versions ran interleaved: runs were compared with their neighbours in time.")
     return [w.plain(sentence, 1000) for sentence in told]
 
 

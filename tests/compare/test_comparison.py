@@ -15,7 +15,7 @@ from .runs import around, make_group, make_record, make_run
 def test_slower_fanout_is_worse_and_named() -> None:
     (one,) = compare([make_group("a", around(2.0)), make_group("b", around(2.5, seed=2))]).versus
     assert one.verdict == "worse"
-    assert {f.metric for f in one.of("worse")} == {"fanout.latency.p50", "fanout.latency.p99"}
+    assert {f.metric for f in one.of("worse")} == {"fanout.latency.p50", "fanout.latency.p90", "fanout.latency.p99"}
     (p50,) = [f for f in one.findings if f.metric == "fanout.latency.p50"]
     assert p50.ratio is not None
     assert p50.ratio.value == pytest.approx(1.25, abs=0.06)

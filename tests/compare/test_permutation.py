@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from loadtest.compare.permutation import MOST_CHOICES, family_p, runs_for_a_verdict, smallest_p
+from loadtest.compare.permutation import MOST_CHOICES, families_p, family_p, runs_for_a_verdict, smallest_p
 
 
 def test_complete_separation_of_five_and_five_has_the_smallest_p() -> None:
@@ -14,7 +14,7 @@ def test_complete_separation_of_five_and_five_has_the_smallest_p() -> None:
 
 def test_three_runs_each_can_never_be_enough() -> None:
     assert family_p([[1, 2, 3, 101, 102, 103]], 3) == [2 / 20]
-    assert runs_for_a_verdict() == 4
+    assert (runs_for_a_verdict(1), runs_for_a_verdict(2)) == (4, 5)
 
 
 def test_equal_runs_have_p_one() -> None:
@@ -59,3 +59,12 @@ def test_any_of_ten_metrics_is_called_different_in_one_of_twenty() -> None:
         columns = [[x + rng.gauss(0, 1) for x in shared] for _ in range(10)]
         called += min(family_p(columns, 5)) <= 0.05
     assert called / 200 <= 0.09  # 0.05 and twice its standard error over 200 tries
+
+
+def test_families_share_the_five_percent_and_do_not_hide_each_other() -> None:
+    rng = random.Random(3)
+    column = [0.0, 0.1, 0.2, 0.1, 0.0, 0.3, 0.4, 0.2, 0.35, 0.3]
+    noise = [[rng.gauss(0, 1) for _ in range(10)] for _ in range(12)]
+    (alone,) = family_p([column], 5)
+    assert families_p([("one", column), *(("other", each) for each in noise)], 5)[0] == 2 * alone
+    assert families_p([("one", column)], 5) == [alone]

@@ -44,7 +44,7 @@ def test_terminal_says_verdict_figures_and_what_was_the_same(comparison: Compari
     screen = io.StringIO()
     print_comparison(comparison, Console(file=screen, width=140, color_system=None))
     text = screen.getvalue()
-    assert "1.1 is worse than 1.0: fanout.latency.p50, fanout.latency.p99." in text
+    assert "1.1 is worse than 1.0: fanout.latency.p50, fanout.latency.p90, fanout.latency.p99." in text
     (row,) = [line for line in text.splitlines() if line.startswith(" fanout.latency.p50")]
     assert "large (+1.00)" in row
     assert row.rstrip().endswith("worse")
