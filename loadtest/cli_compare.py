@@ -16,7 +16,7 @@ from rich.console import Console
 from loadtest.errors import UsageError
 
 _METRICS = typer.Option("--metric", help="Judge this metric (a name as in thresholds); again for more.")
-_EFFECT = typer.Option("--smallest-effect", help="Differences below it are not called, such as 5%.")
+_EFFECT = typer.Option("--smallest-effect", help="Differences below it are not called, such as 10%.")
 _KEEP = typer.Option("--keep-invalid", help="Keep runs whose verdict is invalid.")
 
 
@@ -32,7 +32,7 @@ def compare(
         list[Path], typer.Argument(help="For each version a run folder or a folder of runs, the baseline first.")
     ],
     metric: Annotated[list[str] | None, _METRICS] = None,
-    smallest_effect: Annotated[str, _EFFECT] = "3%",
+    smallest_effect: Annotated[str, _EFFECT] = "5%",
     keep_invalid: Annotated[bool, _KEEP] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the comparison as JSON to standard output.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with the curves, one offline file.")] = None,
@@ -71,7 +71,7 @@ def gate(
     baseline: Annotated[Path, typer.Argument(help="A run folder or a folder of runs: what is released now.")],
     candidate: Annotated[list[Path], typer.Argument(help="The same of what is to be released; several are pooled.")],
     metric: Annotated[list[str] | None, _METRICS] = None,
-    smallest_effect: Annotated[str, _EFFECT] = "3%",
+    smallest_effect: Annotated[str, _EFFECT] = "5%",
     keep_invalid: Annotated[bool, _KEEP] = False,
 ) -> None:
     """Let a release through or stop it, with the reason in one sentence.

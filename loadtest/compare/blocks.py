@@ -2,22 +2,19 @@
 
     by time:   A B B A | A B B A | A B        blocks of at least four runs, as many of A as of B in each
     figures:   minus the mean of their block                  a machine that slows down for an hour moves both alike
-    choices:   which runs of a block are B's, block by block  (see `permutation`)
 
 A machine changes from minute to minute more than a version does; versions that ran interleaved (`bench-versions`) can
-be compared within blocks of neighbours. Where they did not run interleaved, or where blocks would leave too few choices
-for a verdict, all runs are one block.
+be compared within blocks of neighbours. Where they did not run interleaved, or are too few, all runs are one block.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 
 LEAST_IN_BLOCK = 4
-LEAST_CHOICES = 200
-"""Of runs, as many as five and five have without blocks: with fewer, only the clearest differences could be called."""
+LEAST_FREEDOM = 5
+"""Degrees of freedom that must be left for the variation of runs, once versions and blocks have theirs."""
 
 
 def blocks(times: Sequence[str], n_a: int) -> tuple[int, ...]:
@@ -31,17 +28,14 @@ def blocks(times: Sequence[str], n_a: int) -> tuple[int, ...]:
     if not all(times) or 2 * n_a != len(times):
         return one
     found = [0] * len(times)
-    block, held, surplus, sizes = 0, 0, 0, []
+    block, held, surplus = 0, 0, 0
     for run in order:
         found[run] = block
         held += 1
         surplus += 1 if run < n_a else -1
         if surplus == 0 and held >= LEAST_IN_BLOCK:
-            sizes.append(held)
             block, held = block + 1, 0
-    if held:
-        sizes.append(held)  # two runs, or what never came back into balance: then it is not of equal parts
-    if surplus or math.prod(math.comb(size, size // 2) for size in sizes) < LEAST_CHOICES:
+    if len(times) - len(set(found)) - 1 < LEAST_FREEDOM:
         return one
     return tuple(found)
 

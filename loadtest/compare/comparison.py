@@ -17,7 +17,7 @@ from loadtest.compare import effect
 from loadtest.compare.blocks import blocks
 from loadtest.compare.caveats import caveats, clock_error_ms, without
 from loadtest.compare.group import Group, distinct, run_id
-from loadtest.compare.headline import family, headline, higher_is_better, resolve
+from loadtest.compare.headline import headline, higher_is_better, resolve, shares
 from loadtest.compare.interval import Estimate, difference, ratio
 from loadtest.compare.permutation import families_p
 from loadtest.compare.sample import Pair, centre, spread
@@ -136,16 +136,16 @@ def _against(
         for _, metric, event in wanted
     ]
     there = [(entry, pair) for entry, pair in zip(wanted, pairs, strict=True) if pair.a or pair.b]
-    chances = families_p([(family(name), pair.scaled()) for (name, *_), pair in there], len(baseline.runs), of_block)
-    families = len({family(name) for (name, *_), _ in there})
+    families = shares([name for (name, *_), _ in there])
+    chances = families_p([pair.scaled() for _, pair in there], families, len(baseline.runs), of_block)
     told = caveats(baseline, candidate)
     findings = []
-    for (entry, pair), p in zip(there, chances, strict=True):
+    for (entry, pair), p, (_, share) in zip(there, chances, families, strict=True):
         for group, values in ((baseline, pair.baseline), (candidate, pair.candidate)):
             lacking = without(group, [value is not None for value in values], entry[0])
             if lacking:
                 told.append(lacking)
-        findings.append(_finding(entry, pair, p, families, baseline, candidate, smallest_effect))
+        findings.append(_finding(entry, pair, p, share, baseline, candidate, smallest_effect))
     return Versus(baseline, candidate, tuple(findings), tuple(told), len(set(of_block)) > 1)
 
 
@@ -157,7 +157,7 @@ def _finding(
     entry: tuple[str, Metric, str | None],
     pair: Pair,
     p: float,
-    families: int,
+    share: float,
     baseline: Group,
     candidate: Group,
     smallest_effect: float,
@@ -171,7 +171,7 @@ def _finding(
         quotient,
         variation,
         higher_is_better=higher_is_better(metric),
-        families=families,
+        share=share,
         smallest_effect=smallest_effect,
         clock_error=clocks,
     )

@@ -2,8 +2,8 @@
 
     a group has no run with the metric                           cannot tell   nothing to compare
     every figure is the same                                     no difference
-    so few runs that p cannot fall below 5 %                     cannot tell   too few runs
-    p over the family <= 5 %, effect >= the smallest that counts:
+    so few runs that p cannot fall so low                        cannot tell   too few runs
+    p over the family <= 4 %, effect >= the smallest that counts:
         not larger than the clocks' error                        cannot tell
         else by its direction                                    better | worse
     the interval of the ratio holds a doubling or a halving      cannot tell   too noisy, runs needed
@@ -27,8 +27,8 @@ from loadtest.compare.sample import Pair, Scale
 
 Verdict = Literal["better", "worse", "no difference", "cannot tell"]
 
-SMALLEST_EFFECT = 0.03
-"""Differences below 3 % are not called, however many runs show them."""
+SMALLEST_EFFECT = 0.05
+"""Differences below 5 % are not called, however many runs show them."""
 
 TOO_WIDE = 2.0
 
@@ -111,13 +111,13 @@ def decide(
     *,
     higher_is_better: bool,
     smallest_effect: float,
-    families: int = 1,
+    share: float = 1.0,
     clock_error: float = 0.0,
 ) -> Decision:
     """Return the verdict on one metric.
 
     Args:
-        p: of `permutation.families_p`, over that many `families`.
+        p: of `permutation.families_p`, over a family with that `share`.
         variation: `sample.spread`.
         smallest_effect: relative differences below it are not called.
         clock_error: differences of the centres up to it are not ranked, in the metric's unit.
@@ -127,8 +127,8 @@ def decide(
         return Decision(
             "cannot tell", "no run of " + ("either version" if not a and not b else "one version") + " has it"
         )
-    if families * smallest_p(len(a), len(b)) > ALPHA:
-        wanted = runs_for_a_verdict(families)
+    if smallest_p(len(a), len(b)) / share > ALPHA:
+        wanted = runs_for_a_verdict(share)
         return Decision("cannot tell", f"too few runs: {len(a)} and {len(b)}, needed are {wanted} of each", True)
     if len(set(a + b)) == 1:
         return Decision("no difference", "the same in every run")

@@ -28,7 +28,12 @@ def test_interleaved_runs_fall_into_blocks_of_four() -> None:
     assert sorted(of_block.count(block) for block in set(of_block)) == [4, 4, 4]
 
 
-@pytest.mark.parametrize("order", ["A" * 6 + "B" * 6, abba(5), "AB" * 2, "ABBABB"])
+def test_what_is_left_over_is_a_block_of_two() -> None:
+    of_block = blocks(*times_of(abba(5)))
+    assert sorted(of_block.count(block) for block in set(of_block)) == [2, 4, 4]
+
+
+@pytest.mark.parametrize("order", ["A" * 6 + "B" * 6, abba(3), "AB" * 2, "ABBABB"])
 def test_one_after_the_other_or_too_few_or_unequal_are_one_block(order: str) -> None:
     assert set(blocks(*times_of(order))) == {0}
 

@@ -41,7 +41,7 @@ def test_too_few_runs_are_not_a_pass() -> None:
     passage = gate(make_group("1.0", [2.0, 2.1, 2.0]), make_group("1.1", [2.0, 2.0, 2.1]))
     assert passage == Passage(
         ExitCode.TOO_FEW_RUNS,
-        "Too few runs to say: 3 and 3 runs to compare (too few runs: 3 and 3, needed are 5 of each).",
+        "Too few runs to say: 3 and 3 runs to compare (too few runs: 3 and 3, needed are 4 of each).",
     )
 
 

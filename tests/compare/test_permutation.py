@@ -14,7 +14,7 @@ def test_complete_separation_of_five_and_five_has_the_smallest_p() -> None:
 
 def test_three_runs_each_can_never_be_enough() -> None:
     assert family_p([[1, 2, 3, 101, 102, 103]], 3) == [2 / 20]
-    assert (runs_for_a_verdict(1), runs_for_a_verdict(2)) == (4, 5)
+    assert (runs_for_a_verdict(1.0), runs_for_a_verdict(0.75), runs_for_a_verdict(0.25)) == (4, 4, 5)
 
 
 def test_equal_runs_have_p_one() -> None:
@@ -66,5 +66,6 @@ def test_families_share_the_five_percent_and_do_not_hide_each_other() -> None:
     column = [0.0, 0.1, 0.2, 0.1, 0.0, 0.3, 0.4, 0.2, 0.35, 0.3]
     noise = [[rng.gauss(0, 1) for _ in range(10)] for _ in range(12)]
     (alone,) = family_p([column], 5)
-    assert families_p([("one", column), *(("other", each) for each in noise)], 5)[0] == 2 * alone
-    assert families_p([("one", column)], 5) == [alone]
+    families = [("one", 0.75), *[("other", 0.25)] * len(noise)]
+    assert families_p([column, *noise], families, 5)[0] == alone / 0.75
+    assert families_p([column], [("one", 1.0)], 5) == [alone]
