@@ -122,7 +122,7 @@ def run(
     console = Console()
     view = _View(console, loaded)
     known = {"profile": {"name": loaded.name}, "target": {"version": loaded.target.version}, "tags": options.tags}
-    with cli_outputs.live_metrics(prometheus, known) as meters, view:
+    with outputs.telling_of_refusal(known), cli_outputs.live_metrics(prometheus, known) as meters, view:
         result, folder = run_profile(
             loaded, options, lambda started: cli_outputs.Watchers([view.observe(started), *meters])
         )

@@ -10,12 +10,13 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loadtest.errors import UsageError
+from loadtest.errors import ExitCode, LoadtestError, UsageError
 
 JunitPath = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML: a case for each threshold.")]
 MarkdownPath = Annotated[Path | None, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
@@ -49,6 +50,27 @@ class Outputs:
                 raise UsageError(f"--{flag}: {path.resolve().parent} is no folder; make it first")
             if path is not None and path.is_dir():
                 raise UsageError(f"--{flag}: {path} is a folder, name a file")
+
+    @contextmanager
+    def telling_of_refusal(self, known: Mapping[str, Any]) -> Iterator[None]:
+        """Say in JUnit and Markdown too why a run did not come about; the error goes on.
+
+        Args:
+            known: run.json as far as it is known before the run.
+        """
+        from loadtest.report.junit import write_junit
+        from loadtest.report.markdown import write_markdown
+        from loadtest.report.output_file import write_file
+
+        try:
+            yield
+        except LoadtestError as error:
+            verdict = "invalid" if error.exit_code == ExitCode.INVALID else "fail"
+            told = {**known, "verdict": verdict, "reasons": [str(error)], "unreachable": str(error)}
+            for path, write in ((self.junit, write_junit), (self.markdown, write_markdown)):
+                if path is not None:
+                    write_file(path, partial(write, told))
+            raise
 
     def write(self, run: Mapping[str, Any], folder: Path) -> None:
         """Write all of them.

@@ -97,3 +97,15 @@ def test_outputs_that_cannot_be_are_refused_before_the_run(loadtest_run, flags: 
     assert run.wait(20) == 2
     assert said in run.said
     assert run.folders == []
+
+
+def test_run_that_does_not_come_about_is_a_failure_in_junit_too(loadtest_run, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{free.getsockname()[1]}"
+    run = loadtest_run(PROFILE.format(url=url, secret=SECRET), "--junit", str(tmp_path / "out.xml"))
+    assert run.wait(20) == 4, run.said
+    text = (tmp_path / "out.xml").read_text()
+    (suite,) = ElementTree.fromstring(text)
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    assert SECRET not in text
