@@ -52,6 +52,7 @@ def bench_versions(
     from loadtest.report.compare_html import write_comparison_html
     from loadtest.report.compare_terminal import print_comparison
     from loadtest.report.output_file import write_file
+    from loadtest.report.wording import seconds
     from loadtest.units import parse_duration
 
     chosen = contenders(versions, target or (), start or ())
@@ -74,7 +75,7 @@ def bench_versions(
         def tell(version: str, number: int) -> None:
             left_s = plan.seconds_left(planned_s, rest_s)
             basis = "by the runs so far" if plan.done else "by the profile"
-            said = f"{version}, run {number}; about {left_s / 60:.0f} min left ({basis})"
+            said = f"{version}, run {number}; about {seconds(round(left_s))} left ({basis})"
             bar.update(task, completed=len(plan.done), description=said)
             if not console.is_terminal:
                 console.print(f"{len(plan.done)} done: {said}", markup=False)
