@@ -18,6 +18,7 @@ import zmq
 
 from loadtest import __version__
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.receive_queue import ReceiveQueue
 from tests.e2e.conftest import LoadtestRun
 from tests.e2e.test_run_joined import PROFILE, port
 
@@ -100,7 +101,10 @@ def report(worker: int, seq: int, **more: object) -> dict[str, Any]:
     return {
         "worker": worker, "seq": seq, "t_ns": time.monotonic_ns(), "final": False, "herds": [], "outages": {},
         "publishing": {"published": 0, "unsent": 0, "failures": {}, "lateness": EMPTY},
-        "generator": {"lag": EMPTY, "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0, "gc_max_ms": 0.0, "errors": 0},
+        "generator": {
+            "lag": EMPTY, "receive_queue": ReceiveQueue().to_wire(), "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0,
+            "gc_max_ms": 0.0, "errors": 0,
+        },
         "clock_error_ns": 0,
     } | more  # fmt: skip
 
