@@ -17,15 +17,16 @@ from typing import Any
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.delivery import CLASSES
 from loadtest.metrics.event import MASS_SHARE, Event
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.phase_figures import PhaseFigures
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import Second, WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
 from loadtest.metrics.strain import Strain
+from loadtest.metrics.stretch import Stretch
 from loadtest.metrics.sums import Sums
-from loadtest.metrics.time_to_share import TimeToShare
+from loadtest.metrics.tally import Tally
+from loadtest.metrics.time_to_share import Reached, TimeToShare, figures
 
 STATES = ("idle", "waiting", "connecting", "opening", "subscribing", "subscribed")
 REPORT_LAG_S = 3
@@ -61,20 +62,21 @@ class Books:
     def __init__(self, target: int, zero_ns: int, deadline_ns: int, service: ServiceRecovery) -> None:
         self.target = target
         self.zero_ns = zero_ns
-        self.total = Sums()
         self.workers: dict[int, Gauge] = {}
         self.events: dict[str, Event] = {}
         self.peak = 0
         self.rejected = 0
-        self.uncorrected = Histogram()
-        self._settled = Histogram()
         self.time_to_share = TimeToShare()
+        self.stretch = Stretch()
         self.phases = PhaseFigures()
         self.strain = Strain()
         self.cpu_max_percent = 0.0
         self.gc_max_ms = 0.0
         self.errors = 0
         self.interval = Sums()
+        self._closed = Sums()
+        self._reached = Reached()
+        self._settled = Tally()
         self._seconds: dict[int, Second] = {}
         self._service = service
         self._settle_s = -(-(deadline_ns + GRACE_NS) // NS_PER_S) + REPORT_LAG_S
@@ -114,23 +116,18 @@ class Books:
             for curve in curves:
                 self.events[event_id].curve.merge_wire(curve)
         self.interval.add(report)
-        self.interval.fanout.add(report.fanout)  # the whole run's is told by the scheduled seconds
-        self.total.add(report)
         self.phases.add_report(report)
         self.strain.add(report)
-        self.uncorrected.add(report.uncorrected)
-        for key, second in report.seconds.items():
-            index = key - self._first_second
+        for part in report.seconds:
+            index = part.second - self._first_second
             if index >= self._next_second:
-                self._seconds.setdefault(index, Second()).add(second)
+                self._seconds.setdefault(index, Second()).add(part)
             else:
-                self._settled.add(second.latencies)  # too late for the service record
-            if second.lost:
-                self._lose_messages(index, second.lost)
-        for trace in report.traces:
-            self.time_to_share.add(
-                (trace.channel, trace.epoch, trace.seq), trace.expected, trace.latencies, report.t_ns
-            )
+                self._settled.add(part.latencies)  # too late for the service record
+            if part.lost:
+                self._lose_messages(index, part.lost)
+        for traces in report.traces:
+            self.time_to_share.add(traces, report.t_ns)
         return report
 
     def _lose_messages(self, index: int, lost: int) -> None:
@@ -184,12 +181,17 @@ class Books:
         return sums
 
     @property
-    def latencies(self) -> Histogram:
-        """Latencies of the messages whose deadline has passed; summed here, not at every report."""
-        sums = Histogram()
-        for part in (self._settled, *(second.latencies for second in self._seconds.values())):
-            sums.add(part)
+    def total(self) -> Sums:
+        """The sums of the run so far; added up here, not at every report."""
+        sums = Sums()
+        sums.add(self._closed)
+        sums.add(self.interval)
         return sums
+
+    @property
+    def latencies(self) -> Tally:
+        """Latencies of the messages whose deadline has passed; added up here, not at every report."""
+        return Tally.of((self._settled, *(second.latencies for second in self._seconds.values())))
 
     @property
     def subscribed(self) -> int:
@@ -227,7 +229,10 @@ class Books:
         states = self.connections()
         self.peak = max(self.peak, states["subscribed"])
         self._settle(now_ns)
-        self.time_to_share.settle(now_ns - self._settle_s * NS_PER_S)
+        self._reached.add(self.time_to_share.settle(now_ns - self._settle_s * NS_PER_S))
+        reached, self._reached = self._reached, Reached()
+        self._closed.add(interval)
+        self.stretch.add(interval, reached)
         live = [gauge for gauge in self.workers.values() if not gauge.lost]
         return {
             "t_s": round((now_ns - self.zero_ns) / NS_PER_S, 3),
@@ -240,12 +245,13 @@ class Books:
             "subscribed": interval.counts["subscribed"],
             "drops": interval.counts["drops"],
             "failures": dict(interval.failures),
-            "connect_ms": _brief(interval.histograms["connect"]),
+            "connect_ms": interval.histograms["connect"].brief_ms(),
             "fanout": {
                 "published": interval.published,
                 "delivered": interval.fanout.count,
-                **{f"{key}_ms": value for key, value in _brief(interval.fanout).items() if key != "count"},
+                **{f"{key}_ms": value for key, value in interval.fanout.brief_ms().items() if key != "count"},
             },
+            "ttk": {"traced": reached.traced, "never": {str(share): n for share, n in reached.never.items()}},
             "delivery": {
                 key: interval.ledger[key] for key in ("expected", "delivered", "lost", "duplicated", "reordered")
             },
@@ -290,44 +296,46 @@ class Books:
     def finish(self, end_ns: int) -> None:
         """Settle what is left, at the end of the run."""
         self._settle(end_ns, all_of_them=True)
-        self.time_to_share.settle(end_ns)
+        self._reached.add(self.time_to_share.settle(end_ns))
 
     def connection_figures(self, ramp_s: float | None, bytes_per_connection: float | None) -> dict[str, Any]:
         """Return "connections" of run.json."""
+        total = self.total
         return {
             "target": self.target,
             "peak": self.peak,
             "at_end": self.subscribed,
-            "attempts": self.total.counts["attempts"],
-            "failures": dict(self.total.failures),
-            "drops": dict(self.total.drops),
+            "attempts": total.counts["attempts"],
+            "failures": dict(total.failures),
+            "drops": dict(total.drops),
             "ramp_seconds": ramp_s,
-            "connect_ms": self.total.histograms["connect"].latency_ms(),
-            "subscribe_ms": self.total.histograms["subscribe"].latency_ms(),
-            "connect_lateness_ms": self.total.histograms["connect_lateness"].latency_ms(),
-            "postponed": self.total.counts["postponed"],
+            "connect_ms": total.histograms["connect"].latency_ms(),
+            "subscribe_ms": total.histograms["subscribe"].latency_ms(),
+            "connect_lateness_ms": total.histograms["connect_lateness"].latency_ms(),
+            "postponed": total.counts["postponed"],
             "bytes_per_connection": bytes_per_connection,
         }
 
     def fanout_figures(self) -> dict[str, Any]:
         """Return "fanout" of run.json."""
-        ledger = self.total.ledger
+        total, ttk = self.total, self.time_to_share.total
+        ledger = total.ledger
         expected, delivered = ledger["expected"], ledger["delivered"]
         by_class = {}
         for kind in CLASSES:
             of_class = {key: ledger[f"{kind}.{key}"] for key in ("expected", "delivered")}
             by_class[kind] = of_class | {"lost": of_class["expected"] - of_class["delivered"]}
         return {
-            "published": self.total.published,
-            "unsent": self.total.unsent,
-            "publish_failures": dict(self.total.publish_failures),
+            "published": total.published,
+            "unsent": total.unsent,
+            "publish_failures": dict(total.publish_failures),
             "expected": expected,
             "delivered": delivered,
             "lost": ledger["lost"],
             "duplicated": ledger["duplicated"],
             "reordered": ledger["reordered"],
             "late": ledger["late"],
-            "foreign": ledger["foreign"] + self.total.counts["foreign"],
+            "foreign": ledger["foreign"] + total.counts["foreign"],
             "extra": ledger["extra"],
             "early": ledger["early"],
             "misrouted": ledger["misrouted"],
@@ -337,10 +345,10 @@ class Books:
             "completeness": delivered / expected if expected else None,
             "by_class": by_class,
             "latency_ms": self.latencies.latency_ms(),
-            "uncorrected_ms": self.uncorrected.latency_ms(),
-            "ack_ms": self.total.histograms["ack"].latency_ms(),
-            "ttk_ms": self.time_to_share.figures(),
-            "ttk_traced": self.time_to_share.traced,
+            "uncorrected_ms": total.uncorrected.latency_ms(),
+            "ack_ms": total.histograms["ack"].latency_ms(),
+            "ttk_ms": figures(ttk.reached, ttk.never),
+            "ttk_traced": ttk.traced,
             "ttk_skipped": self.time_to_share.skipped + ledger["untraced"],
         }
 
@@ -371,9 +379,10 @@ class Books:
 
     def generator_figures(self, clock_error_ms: float) -> dict[str, Any]:
         """Return "generator" of run.json."""
+        total = self.total
         return {
-            "lateness_p99_ms": _ms(self.total.lateness.percentile_ns(99)),
-            "loop_lag_p99_ms": _ms(self.total.lag.percentile_ns(99)),
+            "lateness_p99_ms": _ms(total.lateness.percentile_ns(99)),
+            "loop_lag_p99_ms": _ms(total.lag.percentile_ns(99)),
             **self.strain.receive_queue().figures(),
             "cpu_max_percent": self.cpu_max_percent,
             "clock_error_ms": clock_error_ms,
@@ -387,14 +396,3 @@ class Books:
 
 def _ms(value_ns: int | None) -> float | None:
     return None if value_ns is None else value_ns / NS_PER_MS
-
-
-def _brief(histogram: Histogram) -> dict[str, float | int | None]:
-    """Return count, p50, p90, p99 and max in ms."""
-    return {
-        "count": histogram.count,
-        "p50": _ms(histogram.percentile_ns(50)),
-        "p90": _ms(histogram.percentile_ns(90)),
-        "p99": _ms(histogram.percentile_ns(99)),
-        "max": _ms(histogram.max_ns) if histogram.count else None,
-    }

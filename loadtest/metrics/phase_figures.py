@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.clock import NS_PER_S
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.report import Second, WorkerReport
+from loadtest.metrics.tally import Tally
 
 ENDLESS_NS = 1 << 62
 
@@ -28,7 +28,7 @@ class _Phase:
     fanout: Second = field(default_factory=Second)
     attempts: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    connect: Histogram = field(default_factory=Histogram)
+    connect: Tally = field(default_factory=Tally)
 
 
 class PhaseFigures:

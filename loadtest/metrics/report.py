@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from loadtest.clock import NS_PER_S
-from loadtest.metrics.delivery import MOST_TRACES
-from loadtest.metrics.histogram import Histogram
-from loadtest.metrics.receive_queue import ReceiveQueue
+from loadtest.metrics.packed import EMPTY, Packed
+from loadtest.metrics.queue_total import QueuePart
 from loadtest.metrics.recovery import RecoveryCurve
+from loadtest.metrics.tally import Tally
+from loadtest.metrics.traces import Traces
 from loadtest.metrics.wire import integer
 
 _MOST = 1 << 53
@@ -24,27 +25,26 @@ _MOST_SECONDS = 4_000
 HERD_HISTOGRAMS = ("connect", "subscribe", "ack", "connect_lateness")
 
 
-@dataclass(slots=True)
-class Trace:
-    """One worker's part of a message that is followed to its last subscriber."""
+class SecondPart(NamedTuple):
+    """What became of the messages scheduled in one second, in one herd."""
 
-    channel: int
-    epoch: int
-    seq: int
+    second: int
     expected: int
-    latencies: Histogram
+    delivered: int
+    lost: int
+    latencies: Packed
 
 
 @dataclass(slots=True)
 class Second:
-    """What became of the messages scheduled in one second, on one worker or on all."""
+    """What became of the messages scheduled in one second, over all workers."""
 
     expected: int = 0
     delivered: int = 0
     lost: int = 0
-    latencies: Histogram = field(default_factory=Histogram)
+    latencies: Tally = field(default_factory=Tally)
 
-    def add(self, other: Second) -> None:
+    def add(self, other: Second | SecondPart) -> None:
         """Merge."""
         self.expected += other.expected
         self.delivered += other.delivered
@@ -64,19 +64,19 @@ class WorkerReport:
     counts: Counter[str]
     failures: Counter[str]
     drops: Counter[str]
-    histograms: dict[str, Histogram]
+    histograms: dict[str, Packed]
     ledger: Counter[str]
-    fanout: Histogram
-    uncorrected: Histogram
-    seconds: dict[int, Second]
-    traces: list[Trace]
+    fanout: Packed
+    uncorrected: Packed
+    seconds: list[SecondPart]
+    traces: list[Traces]
     published: int
     unsent: int
     publish_failures: Counter[str]
-    lateness: Histogram
+    lateness: Packed
     outages: dict[str, list[object]]
-    lag: Histogram
-    receive_queue: ReceiveQueue
+    lag: Packed
+    receive_queue: QueuePart
     cpu_percent: float
     rss_bytes: int
     gc_max_ms: float
@@ -102,11 +102,11 @@ class WorkerReport:
             counts=Counter(),
             failures=Counter(),
             drops=Counter(),
-            histograms={name: Histogram() for name in HERD_HISTOGRAMS},
+            histograms=dict.fromkeys(HERD_HISTOGRAMS, EMPTY),
             ledger=Counter(),
-            fanout=Histogram(),
-            uncorrected=Histogram(),
-            seconds={},
+            fanout=EMPTY,
+            uncorrected=EMPTY,
+            seconds=[],
             traces=[],
             published=integer(publishing.get("published"), "published", 0, _MOST),
             unsent=integer(publishing.get("unsent"), "unsent", 0, _MOST),
@@ -114,7 +114,7 @@ class WorkerReport:
             lateness=_histogram(publishing.get("lateness"), "lateness"),
             outages=_outages(data.get("outages")),
             lag=_histogram(generator.get("lag"), "lag"),
-            receive_queue=ReceiveQueue.read(generator.get("receive_queue")),
+            receive_queue=QueuePart.read(generator.get("receive_queue")),
             cpu_percent=_number(generator.get("cpu_percent"), "cpu_percent"),
             rss_bytes=integer(generator.get("rss_bytes"), "rss_bytes", 0, 1 << 50),
             gc_max_ms=_number(generator.get("gc_max_ms"), "gc_max_ms"),
@@ -131,14 +131,14 @@ class WorkerReport:
         if "ledger" not in herd:
             raise ValueError("a herd must have a ledger, or None for publishers")
         if herd["ledger"] is None:
-            self.histograms["ack"].add(histograms["ack"])  # publishers: their connections are not the population's
-            return
+            self.histograms["ack"] = self.histograms["ack"].plus(histograms["ack"])
+            return  # publishers: their connections are not the population's
         self.connections.update(_counts(herd.get("connections"), "connections"))
         self.counts.update(_counts(account.get("counts"), "counts"))
         self.failures.update(_counts(account.get("failures"), "failures"))
         self.drops.update(_counts(account.get("drops"), "drops"))
         for name, histogram in histograms.items():
-            self.histograms[name].add(histogram)
+            self.histograms[name] = self.histograms[name].plus(histogram)
         first_drop_ns = integer(account.get("first_drop_ns"), "first_drop_ns", 0, 1 << 63)
         if first_drop_ns:
             self.first_drop_ns = min(self.first_drop_ns or first_drop_ns, first_drop_ns)
@@ -146,8 +146,8 @@ class WorkerReport:
 
     def _read_ledger(self, ledger: Mapping[str, Any]) -> None:
         self.ledger.update(_counts(ledger.get("counts"), "ledger counts"))
-        self.fanout.add(_histogram(ledger.get("fanout"), "fanout"))
-        self.uncorrected.add(_histogram(ledger.get("uncorrected"), "uncorrected"))
+        self.fanout = self.fanout.plus(_histogram(ledger.get("fanout"), "fanout"))
+        self.uncorrected = self.uncorrected.plus(_histogram(ledger.get("uncorrected"), "uncorrected"))
         seconds = _items(ledger.get("seconds"), "seconds")
         if len(seconds) > _MOST_SECONDS:
             raise ValueError(f"seconds: at most {_MOST_SECONDS} in one report, not {len(seconds)}")
@@ -156,15 +156,10 @@ class WorkerReport:
             if len(numbers) != 4:
                 raise ValueError("a second has 4 entries: expected, delivered, lost, latencies")
             expected, delivered, lost = (integer(number, "second", 0, _MOST) for number in numbers[:3])
-            second = integer(_as_integer(key), "second", 0, self.t_ns // NS_PER_S + 1)
+            second = integer(key, "second", 0, self.t_ns // NS_PER_S + 1)
             latencies = _histogram(numbers[3], "latencies of a second")
-            self.seconds.setdefault(second, Second()).add(Second(expected, delivered, lost, latencies))
-        for value in _list(ledger.get("traces"), "traces", MOST_TRACES):
-            row = _list(value, "trace", 5)
-            if len(row) != 5:
-                raise ValueError("a trace has 5 entries: channel, epoch, seq, expected, latencies")
-            channel, epoch, seq, expected = (integer(number, "trace", 0, _MOST) for number in row[:4])
-            self.traces.append(Trace(channel, epoch, seq, expected, _histogram(row[4], "latencies of a trace")))
+            self.seconds.append(SecondPart(second, expected, delivered, lost, latencies))
+        self.traces.append(Traces.read(ledger.get("traces")))
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
@@ -173,9 +168,9 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
     return value
 
 
-def _histogram(value: object, name: str) -> Histogram:
+def _histogram(value: object, name: str) -> Packed:
     try:
-        return Histogram.from_wire(value)
+        return Packed.read(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
@@ -196,11 +191,6 @@ def _flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, not {type(value).__name__}")
     return value
-
-
-def _as_integer(key: object) -> object:
-    """Read a number that became a text, as keys do in JSON."""
-    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20 else key
 
 
 def _items(value: object, name: str) -> list[tuple[Any, Any]]:

@@ -25,7 +25,8 @@ import math
 from array import array
 from collections import deque
 
-from loadtest.metrics.histogram import Histogram, rank
+from loadtest.metrics.distribution import rank
+from loadtest.metrics.tally import Tally
 
 COMPLETENESS = 9_999, 10_000
 """A window is complete when delivered / expected is at least this fraction (99.99 %)."""
@@ -54,9 +55,9 @@ class ServiceRecovery:
         self._last = 0
         self._windows = array("q")
         """By second in which the window ends: its p99 in ns, or _BAD, or _NEUTRAL."""
-        self._recent: deque[tuple[Histogram | None, int, int, bool]] = deque(maxlen=self.window_s)
+        self._recent: deque[tuple[Tally | None, int, int, bool]] = deque(maxlen=self.window_s)
 
-    def add(self, second: int, histogram: Histogram, expected: int, delivered: int, due: bool = True) -> None:
+    def add(self, second: int, histogram: Tally, expected: int, delivered: int, due: bool = True) -> None:
         """Feed one settled second: the deadline of all its messages has passed, all workers are merged.
 
         Args:
@@ -117,7 +118,7 @@ class ServiceRecovery:
                 return max(0.0, began - t0_s)
         return None
 
-    def _push(self, histogram: Histogram | None, expected: int, delivered: int, due: bool) -> None:
+    def _push(self, histogram: Tally | None, expected: int, delivered: int, due: bool) -> None:
         recent = self._recent
         recent.append((histogram, expected, delivered, due))
         expected = sum(entry[1] for entry in recent)
@@ -132,12 +133,7 @@ class ServiceRecovery:
 
     def _p99_ns(self) -> int:
         filled = [entry[0] for entry in self._recent if entry[0] is not None]
-        if len(filled) == 1:
-            whole = filled[0]
-        else:
-            whole = Histogram()
-            for histogram in filled:
-                whole.add(histogram)
+        whole = filled[0] if len(filled) == 1 else Tally.of(filled)
         p99_ns = whole.percentile_ns(99)
         return _BAD if p99_ns is None else p99_ns
 

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
-from loadtest.metrics.histogram import Histogram
-from loadtest.metrics.receive_queue import ReceiveQueue
+from loadtest.metrics.queue_total import QueueTotal
 from loadtest.metrics.report import WorkerReport
+from loadtest.metrics.tally import Tally
 
 
 @dataclass(slots=True)
 class _Worker:
-    lag: Histogram = field(default_factory=Histogram)
-    lateness: Histogram = field(default_factory=Histogram)
-    queue: ReceiveQueue = field(default_factory=ReceiveQueue)
+    lag: Tally = field(default_factory=Tally)
+    lateness: Tally = field(default_factory=Tally)
+    queue: QueueTotal = field(default_factory=QueueTotal)
     cpu_percent: float = 0.0
     worst_ns: int = -1
     worst_at_ns: int = 0
@@ -65,9 +65,9 @@ class Strain:
             worker.queue_worst_ns, worker.queue_worst_at_ns = waited_ns, report.t_ns
             worker.queue_cpu_percent = report.cpu_percent
 
-    def receive_queue(self) -> ReceiveQueue:
+    def receive_queue(self) -> QueueTotal:
         """Return the receive queues of all workers as one."""
-        everybody = ReceiveQueue()
+        everybody = QueueTotal()
         for worker in self._workers.values():
             everybody.join(worker.queue)
         return everybody

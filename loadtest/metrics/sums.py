@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.report import HERD_HISTOGRAMS, WorkerReport
+from loadtest.metrics.tally import Tally
+
+FANOUT = "fanout.latency"
+UNCORRECTED = "fanout.uncorrected"
+CONNECT = "connections.connect"
+SUBSCRIBE = "connections.subscribe"
+ACK = "publish.ack"
+RECEIVE_QUEUE = "generator.receive_queue"
 
 
 class Sums:
@@ -22,32 +29,40 @@ class Sums:
         self.publish_failures: Counter[str] = Counter()
         self.published = 0
         self.unsent = 0
-        self.fanout = Histogram()
-        self.lateness = Histogram()
-        self.lag = Histogram()
-        self.receive_queue = Histogram()
-        self.histograms = {name: Histogram() for name in HERD_HISTOGRAMS}
+        self.fanout = Tally()
+        self.uncorrected = Tally()
+        self.lateness = Tally()
+        self.lag = Tally()
+        self.receive_queue = Tally()
+        self.histograms = {name: Tally() for name in HERD_HISTOGRAMS}
         self.first_drop_ns = 0
 
-    def add(self, report: WorkerReport) -> None:
-        """Add a report."""
-        self.counts.update(report.counts)
-        self.failures.update(report.failures)
-        self.drops.update(report.drops)
-        self.ledger.update(report.ledger)
-        self.publish_failures.update(report.publish_failures)
-        self.published += report.published
-        self.unsent += report.unsent
-        self.lateness.add(report.lateness)
-        self.lag.add(report.lag)
-        self.receive_queue.add(report.receive_queue.delays)
-        for name, histogram in report.histograms.items():
+    def add(self, part: WorkerReport | Sums) -> None:
+        """Add a report, or the sums of others."""
+        self.counts.update(part.counts)
+        self.failures.update(part.failures)
+        self.drops.update(part.drops)
+        self.ledger.update(part.ledger)
+        self.publish_failures.update(part.publish_failures)
+        self.published += part.published
+        self.unsent += part.unsent
+        self.fanout.add(part.fanout)
+        self.uncorrected.add(part.uncorrected)
+        self.lateness.add(part.lateness)
+        self.lag.add(part.lag)
+        self.receive_queue.add(part.receive_queue.delays if isinstance(part, WorkerReport) else part.receive_queue)
+        for name, histogram in part.histograms.items():
             self.histograms[name].add(histogram)
-        if report.first_drop_ns:
-            self.first_drop_ns = min(self.first_drop_ns or report.first_drop_ns, report.first_drop_ns)
+        if part.first_drop_ns:
+            self.first_drop_ns = min(self.first_drop_ns or part.first_drop_ns, part.first_drop_ns)
 
-    def by_tag(self) -> dict[str, Histogram]:
-        """Return the histograms under the tags that `histograms.hlog` has for them."""
-        tags = {"connect": "connections.connect", "subscribe": "connections.subscribe", "ack": "publish.ack"}
-        found = {tag: self.histograms[name] for name, tag in tags.items()}
-        return found | {"generator.receive_queue": self.receive_queue}
+    def by_tag(self) -> dict[str, Tally]:
+        """Return the latencies under the tags that `histograms.hlog` has for them."""
+        return {
+            FANOUT: self.fanout,
+            UNCORRECTED: self.uncorrected,
+            CONNECT: self.histograms["connect"],
+            SUBSCRIBE: self.histograms["subscribe"],
+            ACK: self.histograms["ack"],
+            RECEIVE_QUEUE: self.receive_queue,
+        }

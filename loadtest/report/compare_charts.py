@@ -17,7 +17,8 @@ from typing import Any
 from loadtest.clock import NS_PER_MS
 from loadtest.compare.comparison import Versus
 from loadtest.compare.group import Group
-from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.sums import FANOUT
+from loadtest.metrics.tally import Tally
 from loadtest.report import compare_words as words
 from loadtest.report import wording as w
 from loadtest.report.chart import Chart, label
@@ -25,7 +26,6 @@ from loadtest.report.decimate import rows_to_keep
 from loadtest.report.recovery import curve
 from loadtest.results import folder
 from loadtest.results.histogram_log import read_totals
-from loadtest.results.reconstruct import FANOUT_TAG
 
 MOST_RUNS = 12
 """Runs of one version that are drawn; the statistics are of all of them."""
@@ -141,9 +141,7 @@ def distribution_chart(groups: Sequence[Group]) -> Chart | None:
     """Return the share of deliveries that took up to each time, all runs of a version together; None without any."""
     traces, rows = [], []
     for at, group in enumerate(groups):
-        merged = Histogram()
-        for record in group.runs:
-            merged.add(_fanout_histogram(record.path))
+        merged = Tally.of(_fanout_latencies(record.path) for record in group.runs)
         if not merged.count:
             continue
         times = merged.percentiles_ns([100 * share for share in _DRAWN_SHARES])
@@ -168,9 +166,9 @@ def distribution_chart(groups: Sequence[Group]) -> Chart | None:
     )
 
 
-def _fanout_histogram(path: Path) -> Histogram:
+def _fanout_latencies(path: Path) -> Tally:
     log = path / folder.HISTOGRAMS
-    return read_totals(log)[0].get(FANOUT_TAG, Histogram()) if log.is_file() else Histogram()
+    return read_totals(log)[0].get(FANOUT, Tally()) if log.is_file() else Tally()
 
 
 def _line(name: str, at: int, number: int) -> dict[str, Any]:

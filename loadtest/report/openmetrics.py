@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from loadtest.clock import NS_PER_S
-from loadtest.metrics.histogram import Histogram, width
+from loadtest.metrics.histogram import width
+from loadtest.metrics.tally import Tally
 from loadtest.report import wording as w
 from loadtest.report.facts import facts, safe_run
 
@@ -71,6 +72,9 @@ _DELIVERY = {
     "reordered": "loadtest_deliveries_reordered",
 }
 
+_END = (0, 0)
+"""After the last bucket."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -80,7 +84,7 @@ class Families:
 
     info: dict[str, str] = field(default_factory=dict)
     values: dict[str, dict[Labels, float]] = field(default_factory=dict)
-    histograms: dict[str, Histogram] = field(default_factory=dict)
+    histograms: dict[str, Tally] = field(default_factory=dict)
 
     def set(self, name: str, value: float | None, **labels: str) -> None:
         """Set a value; None leaves it out."""
@@ -94,7 +98,7 @@ class Families:
         of_name[key] = of_name.get(key, 0.0) + (value or 0.0)
 
 
-def of_run(run: Mapping[str, Any], histograms: Mapping[str, Histogram]) -> Families:
+def of_run(run: Mapping[str, Any], histograms: Mapping[str, Tally]) -> Families:
     """Return the metrics of a finished run.
 
     Args:
@@ -158,11 +162,11 @@ class Live:
     def mark(self, mark: Mapping[str, Any]) -> None:
         """Take a mark; a scrape has no place for it."""
 
-    def measure(self, histograms: Mapping[str, Histogram]) -> None:
+    def measure(self, histograms: Mapping[str, Tally]) -> None:
         """Take what was measured in the last second, by tag."""
         for tag, histogram in histograms.items():
             if tag in HISTOGRAMS:
-                self.families.histograms.setdefault(HISTOGRAMS[tag][0], Histogram()).add(histogram)
+                self.families.histograms.setdefault(HISTOGRAMS[tag][0], Tally()).add(histogram)
 
 
 def write_openmetrics(found: Families, writer: TextIO) -> None:
@@ -185,21 +189,21 @@ def write_openmetrics(found: Families, writer: TextIO) -> None:
     writer.write("# EOF\n")
 
 
-def buckets(histogram: Histogram, bounds_s: Sequence[float]) -> list[int]:
+def buckets(tally: Tally, bounds_s: Sequence[float]) -> list[int]:
     """Return how many values are at most each bound, and how many there are; exact to the histogram's 0.098 %."""
     found, seen = [], 0
-    edges = iter(sorted(histogram.counts))
-    edge = next(edges, None)
+    hit = tally.buckets()
+    edge, count = next(hit, _END)
     for bound_s in bounds_s:
-        while edge is not None and edge + width(edge) - 1 <= bound_s * NS_PER_S:
-            seen += histogram.counts[edge]
-            edge = next(edges, None)
+        while count and edge + width(edge) - 1 <= bound_s * NS_PER_S:
+            seen += count
+            edge, count = next(hit, _END)
         found.append(seen)
-    return [*found, histogram.count]
+    return [*found, tally.count]
 
 
-def _sum_s(histogram: Histogram) -> float:
-    return sum((edge + (width(edge) - 1) / 2) * count for edge, count in histogram.counts.items()) / NS_PER_S
+def _sum_s(tally: Tally) -> float:
+    return sum((edge + (width(edge) - 1) / 2) * count for edge, count in tally.buckets()) / NS_PER_S
 
 
 def _generator(found: Families, generator: object) -> None:

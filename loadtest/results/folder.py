@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from loadtest.errors import ResultsError
-from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.tally import Tally
 from loadtest.results.histogram_log import header, interval_line
 from loadtest.results.plain import to_document, to_line
 from loadtest.results.schema import INTERVALS_SCHEMA
@@ -128,14 +128,14 @@ class RunFolder:
         """Append a mark: `kind` "phase", or a fault's kind; `mark` is its name."""
         self._intervals.append(to_line({"t_s": t_s, "mark": mark, "kind": kind, "text": text}))
 
-    def append_histograms(self, start_s: float, length_s: float, histograms: Mapping[str, Histogram]) -> None:
+    def append_histograms(self, start_s: float, length_s: float, tallies: Mapping[str, Tally]) -> None:
         """Append one interval of latencies per tag (a metric's name) to `histograms.hlog`; empty ones are left out.
 
-        Cost: about 2 ms and 1-10 kB for each; every ten seconds is often enough.
+        Cost: 1 ms and 1-10 kB for each.
         """
-        for tag, histogram in histograms.items():
-            if histogram.count:
-                self._histograms.append(interval_line(tag, start_s, length_s, histogram))
+        for tag, tally in tallies.items():
+            if tally.count:
+                self._histograms.append(interval_line(tag, start_s, length_s, tally))
 
     def write_curves(self, curves: Mapping[str, Any]) -> None:
         """Write the recovery curves by event name (`RecoveryCurve.as_curve`)."""

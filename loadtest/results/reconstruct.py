@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.clock import NS_PER_S
-from loadtest.metrics.histogram import Histogram
+from loadtest.metrics import stretch, sums, time_to_share
 from loadtest.metrics.recovery import RecoveryCurve
+from loadtest.metrics.tally import Tally
 from loadtest.results import folder
 from loadtest.results.histogram_log import read_totals
 from loadtest.results.summary import RunFacts, build_summary
 
 Lines = Sequence[Mapping[str, Any]]
-
-FANOUT_TAG, UNCORRECTED_TAG, CONNECT_TAG = "fanout.latency", "fanout.uncorrected", "connections.connect"
-"""The tags under which the three latencies are kept in `histograms.hlog`."""
 
 _HARNESS = {"version": "unknown", "locust": "unknown", "python": "unknown", "kernel": "unknown", "workers": 0}
 _DELIVERY = ("expected", "delivered", "lost", "duplicated", "reordered")
@@ -54,7 +52,7 @@ def reconstruct(path: Path, manifest: Mapping[str, Any], intervals: Lines, marks
     return build_summary(facts) | {"reconstructed": True}
 
 
-def _connections(intervals: Lines, totals: Mapping[str, Histogram], known: Mapping[str, Any]) -> dict[str, Any]:
+def _connections(intervals: Lines, totals: Mapping[str, Tally], known: Mapping[str, Any]) -> dict[str, Any]:
     subscribed = [int(_figure(line, "connections", "subscribed")) for line in intervals]
     failures: dict[str, int] = {}
     for line in intervals:
@@ -68,19 +66,26 @@ def _connections(intervals: Lines, totals: Mapping[str, Histogram], known: Mappi
         "at_end": subscribed[-1] if subscribed else 0,
         "attempts": _sum(intervals, "attempts"),
         "failures": failures,
-        "connect_ms": totals.get(CONNECT_TAG, Histogram()).latency_ms(),
+        "connect_ms": totals.get(sums.CONNECT, Tally()).latency_ms(),
+        "subscribe_ms": totals.get(sums.SUBSCRIBE, Tally()).latency_ms(),
     }
 
 
-def _fanout(intervals: Lines, totals: Mapping[str, Histogram]) -> dict[str, Any]:
+def _fanout(intervals: Lines, totals: Mapping[str, Tally]) -> dict[str, Any]:
     counts = {key: _sum(intervals, "delivery", key) for key in _DELIVERY}
     expected = counts["expected"]
     return {
         **counts,
         "published": _sum(intervals, "fanout", "published"),
         "completeness": counts["delivered"] / expected if expected else None,
-        "latency_ms": totals.get(FANOUT_TAG, Histogram()).latency_ms(),
-        "uncorrected_ms": totals.get(UNCORRECTED_TAG, Histogram()).latency_ms(),
+        "latency_ms": totals.get(sums.FANOUT, Tally()).latency_ms(),
+        "uncorrected_ms": totals.get(sums.UNCORRECTED, Tally()).latency_ms(),
+        "ack_ms": totals.get(sums.ACK, Tally()).latency_ms(),
+        "ttk_ms": time_to_share.figures(
+            {share: totals.get(tag, Tally()) for share, tag in stretch.TTK.items()},
+            {share: _sum(intervals, "ttk", "never", str(share)) for share in stretch.TTK},
+        ),
+        "ttk_traced": _sum(intervals, "ttk", "traced"),
     }
 
 
@@ -135,7 +140,7 @@ def _recovery(course: Sequence[tuple[float, Mapping[str, Any]]], intervals: Line
     return curve.as_recovery(until_ns, **unknown) | {"secondary_drops": None}
 
 
-def _histograms(path: Path) -> dict[str, Histogram]:
+def _histograms(path: Path) -> dict[str, Tally]:
     try:
         return read_totals(path)[0]
     except FileNotFoundError:

@@ -12,8 +12,8 @@ from collections import Counter
 from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_time
 
 from loadtest.clock import NS_PER_MS
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.sums import Sums
+from loadtest.metrics.tally import Tally
 
 METHOD = "WS"
 MOST_SECONDS = 600
@@ -21,18 +21,18 @@ KEPT_S = 60
 """Locust remembers every second of a run and reads the last twelve: a long run must not grow by it."""
 
 
-def feed(stats: RequestStats, name: str, histogram: Histogram, failures: Counter[str] | None = None) -> None:
+def feed(stats: RequestStats, name: str, tally: Tally, failures: Counter[str] | None = None) -> None:
     """Add an interval's durations and failures under `name`.
 
-    Cost: proportional to the histogram's buckets and the reasons, not to what they count.
+    Cost: proportional to the tally's buckets and the reasons, not to what they count.
     """
     failed = sum((failures or {}).values())
-    if not histogram.count and not failed:
+    if not tally.count and not failed:
         return
     now = time.time()
     for entry in (stats.total, stats.entries[name, METHOD]):
-        _count(entry, histogram.count + failed, now)
-        _durations(entry, histogram)
+        _count(entry, tally.count + failed, now)
+        _durations(entry, tally)
         if failed:
             entry.num_none_requests += failed
             entry.num_failures += failed
@@ -64,16 +64,16 @@ def _count(entry: StatsEntry, requests: int, now: float) -> None:
     entry.last_request_timestamp = now
 
 
-def _durations(entry: StatsEntry, histogram: Histogram) -> None:
-    if not histogram.count:
+def _durations(entry: StatsEntry, tally: Tally) -> None:
+    if not tally.count:
         return
     total_ms = 0.0
-    for edge_ns, count in histogram.counts.items():
+    for edge_ns, count in tally.buckets():
         milliseconds = edge_ns / NS_PER_MS
         total_ms += milliseconds * count
         entry.response_times[bucket_response_time(milliseconds)] += count
     entry.total_response_time += total_ms  # type: ignore[assignment]  # Locust says int and adds floats itself
-    low_ms, high_ms = histogram.min_ns / NS_PER_MS, histogram.max_ns / NS_PER_MS
+    low_ms, high_ms = tally.min_ns / NS_PER_MS, tally.max_ns / NS_PER_MS
     low_before = entry.min_response_time
     entry.min_response_time = low_ms if low_before is None else min(low_before, low_ms)  # type: ignore[assignment]
     entry.max_response_time = max(entry.max_response_time, high_ms)  # type: ignore[assignment]

@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 from loadtest.clock import NS_PER_S, now_ns
 from loadtest.errors import ResultsError
 from loadtest.metrics.books import Books
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.sums import Sums
+from loadtest.metrics.tally import Tally
 from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.pacing.arrivals import longest_silence_s
 from loadtest.profile.model import Profile
@@ -46,7 +46,7 @@ class Observer(Protocol):
 class MeasuresObserver(Protocol):
     """An observer that wants the latencies themselves, not their percentiles."""
 
-    def measure(self, histograms: Mapping[str, Histogram]) -> None:
+    def measure(self, tallies: Mapping[str, Tally]) -> None:
         """Take what was measured in the last second, by the tags of `histograms.hlog`; not to be changed."""
 
 
@@ -171,12 +171,19 @@ class Recorder:
         line = self.books.line(now_ns(), phase)
         line["log"], self._log = self._log, []
         self.folder.append_interval(line)
+        if self.books.stretch.due(line["t_s"]):
+            self._write_histograms(line["t_s"])
         self._observer.feed(line)
         if isinstance(self._observer, MeasuresObserver):
-            self._observer.measure({"fanout.latency": interval.fanout, **interval.by_tag()})
+            self._observer.measure(interval.by_tag())
         if watchful and self.over is None:
             self._judge()
         return line
+
+    def _write_histograms(self, now_s: float) -> None:
+        """Write the latencies since the last time, so that a run that is killed keeps its percentiles."""
+        start_s = self.books.stretch.start_s
+        self.folder.append_histograms(start_s, max(0.0, now_s - start_s), self.books.stretch.take(now_s))
 
     def _judge(self) -> None:
         """End the run when a threshold with "abort" fails."""
@@ -239,11 +246,6 @@ class Recorder:
         return run
 
     def _write_results(self, run: Mapping[str, Any], end_ns: int) -> None:
-        histograms = {
-            "fanout.latency": self.books.latencies,
-            "fanout.uncorrected": self.books.uncorrected,
-            **self.books.total.by_tag(),
-        }
-        self.folder.append_histograms(0.0, max(0.0, self.elapsed_s(end_ns)), histograms)
+        self._write_histograms(self.elapsed_s(end_ns))
         self.folder.write_curves({name: event.curve.as_curve() for name, event in self.books.events.items()})
         self.folder.write_summary(run)

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from loadtest.results.reader import open_run
 from loadtest.results.schema import validate
 
 from .conftest import MARK, marked_processes
@@ -133,10 +135,27 @@ def test_after_a_ramp_that_fell_short(loadtest_run, websocket_target, hostile_ta
     assert "Only 5 of 10 clients" in " ".join(run.result["reasons"])
 
 
+def percentiles_are_told(folder: Path) -> None:
+    """What the logs of a run in its hold phase told until it was killed: latencies of everything that happened."""
+    record = open_run(folder)
+    fanout, connections = record.run["fanout"], record.run["connections"]
+    assert connections["connect_ms"]["count"] == connections["subscribe_ms"]["count"] == 60
+    received = [line["fanout"]["delivered"] for line in record.intervals]
+    assert sum(received[:-1]) <= fanout["latency_ms"]["count"] <= sum(received)
+    assert fanout["uncorrected_ms"]["count"] == fanout["latency_ms"]["count"]
+    assert 0 < fanout["ack_ms"]["count"] <= fanout["published"]
+    told = (fanout["latency_ms"], fanout["uncorrected_ms"], fanout["ack_ms"], connections["connect_ms"])
+    for latency_ms in (*told, connections["subscribe_ms"]):
+        assert 0 < latency_ms["min"] <= latency_ms["p50"] <= latency_ms["p99"] <= latency_ms["max"]
+    assert fanout["ttk_traced"] > 0
+    assert 0 < fanout["ttk_ms"]["50"]["p50"] <= fanout["ttk_ms"]["99"]["p50"] <= fanout["ttk_ms"]["100"]["p99"]
+
+
 def test_kill_9_takes_workers_and_stack_along_and_leaves_a_folder_to_read(loadtest_run, tmp_path) -> None:
-    run = loadtest_run(STACK.partition("[[faults]]")[0].replace("events.deploy.t_sub.99 < 9s", "delivery.loss == 0"))
+    quiet = STACK.partition("[[faults]]")[0].replace("events.deploy.t_sub.99 < 9s", "delivery.loss == 0")
+    run = loadtest_run(quiet.replace('event = "edit"', 'event = "edit"\nack = true'))
     run.until_said("phase=hold")
-    run.until_said("delivered=")
+    run.until(lambda: "Tag=fanout.ttk.100," in (run.folder / "histograms.hlog").read_text())
     assert len(marked_processes(os.environ[MARK])) > 6
     run.process.kill()
     assert run.process.wait(5) == -signal.SIGKILL
@@ -151,4 +170,5 @@ def test_kill_9_takes_workers_and_stack_along_and_leaves_a_folder_to_read(loadte
     said = " ".join(done.stdout.split())
     assert "The run ended without a summary" in said
     assert "60 of 60" in said
+    percentiles_are_told(run.folder)
     assert (run.folder / "report.html").stat().st_size > 100_000

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadtest.results.histogram_log import read_totals
 from loadtest.results.schema import ANY, RUN, validate
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +102,30 @@ def null_keys(value: Any, shape: Any = RUN, key: str = "") -> Iterator[str]:
         yield key
 
 
+def log_adds_up(folder: Path, result: dict) -> None:
+    """The stretches of histograms.hlog together are what run.json tells of the whole run."""
+    lines = [line for line in (folder / "histograms.hlog").read_text().splitlines() if line.startswith("Tag=")]
+    assert sum(line.startswith("Tag=fanout.latency,") for line in lines) > 3
+    totals, bad = read_totals(folder / "histograms.hlog")
+    assert bad == 0
+    fanout, connections = result["fanout"], result["connections"]
+    told = {
+        "fanout.latency": fanout["latency_ms"],
+        "fanout.uncorrected": fanout["uncorrected_ms"],
+        "publish.ack": fanout["ack_ms"],
+        "connections.connect": connections["connect_ms"],
+        "connections.subscribe": connections["subscribe_ms"],
+    }
+    for tag, latency_ms in told.items():
+        assert totals[tag].count == latency_ms["count"] > 0, tag
+        assert totals[tag].percentile_ns(99) == pytest.approx(latency_ms["p99"] * 1e6, rel=1e-3, abs=512), tag
+    assert fanout["ack_ms"]["count"] <= fanout["published"]
+    for share, reached in fanout["ttk_ms"].items():
+        assert 0 < totals[f"fanout.ttk.{share}"].count <= fanout["ttk_traced"]
+        if reached["p50"] is not None:
+            assert totals[f"fanout.ttk.{share}"].count >= fanout["ttk_traced"] / 2
+
+
 def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_established) -> None:
     run = loadtest_run(STORM, "--workers", "2", "--tag", "case=e2e")
     ready_file = run.until(lambda: run.folders and next(iter(run.folder.glob("logs/stack.json")), None))
@@ -115,6 +141,7 @@ def test_a_deploy_drops_everybody_and_everybody_comes_back(loadtest_run, kernel_
 
     result = run.result
     holds_together(result)
+    log_adds_up(run.folder, result)
     assert result["verdict"] == "pass"
     assert set(null_keys(result)) <= MAY_BE_NULL
     assert result["tags"] == {"case": "e2e"}

@@ -14,7 +14,7 @@ from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.service_recovery import ServiceRecovery
-from tests.metrics.wires import T, ledger_wire, report_wire
+from tests.metrics.wires import T, ledger_wire, report_wire, traces_wire
 
 D = NS_PER_S
 SETTLE_S = 6  # deadline 1 s, grace 2 s, report lag 3 s
@@ -75,7 +75,7 @@ def test_the_order_of_merging_does_not_matter(rows: list[tuple[int, int, list[fl
         master.finish(T + 13 * NS_PER_S)
         curve, run = event.curve.as_curve(), master.fanout_figures() | master.generator_figures(0.0)
         figures = run | master.connection_figures(1.0, None) | master.event_figures(event, T, T)
-        results.append([line, figures, curve, master.latencies, master.uncorrected])
+        results.append([line, figures, curve, master.latencies, master.total.uncorrected])
     assert results[0] == results[1]
 
 
@@ -140,6 +140,7 @@ LINE = {
     "failures": {"refused": None},
     "connect_ms": dict.fromkeys(("count", "p50", "p90", "p99", "max")),
     "fanout": dict.fromkeys(("published", "delivered", "p50_ms", "p90_ms", "p99_ms", "max_ms")),
+    "ttk": {"traced": None, "never": dict.fromkeys(("50", "99", "100"))},
     "delivery": dict.fromkeys(("expected", "delivered", "lost", "duplicated", "reordered")),
     "generator": dict.fromkeys(
         ("lateness_p99_ms", "loop_lag_p99_ms", "receive_queue_p99_ms", "cpu_max_percent", "rss_bytes")
@@ -262,7 +263,7 @@ def second_wire(second: int, p99_ms: float, expected: int, lost: int) -> dict[st
     wire = ledger_wire()
     wire["counts"] = {"expected": expected, "delivered": expected - lost, "lost": lost}
     wire["seconds"] = {T // NS_PER_S + second: [expected, expected - lost, lost, latencies.to_wire()]}
-    wire["traces"] = []
+    wire["traces"] = traces_wire()
     return wire
 
 
@@ -357,7 +358,7 @@ def test_eight_hours_of_lossy_seconds_take_the_memory_of_a_minute() -> None:
     for begin in range(0, hours, step):
         seconds = range(begin, begin + step)
         ledger["seconds"] = {T // NS_PER_S + second: [10, 9, 1, latency.to_wire()] for second in seconds}
-        ledger["traces"] = [[0, 1, second, 10, latency.to_wire()] for second in seconds]
+        ledger["traces"] = traces_wire(*((0, 1, second, 10, latency) for second in seconds))
         wire["seq"], wire["t_ns"] = begin + 1, T + (begin + step + 1) * NS_PER_S
         master.merge(wire)
         master.line(wire["t_ns"], "hold")
@@ -365,13 +366,13 @@ def test_eight_hours_of_lossy_seconds_take_the_memory_of_a_minute() -> None:
             master._seconds,
             master._lost_by_second,
             master.time_to_share._open,
-            master.latencies.counts,
+            master.latencies.nonzero(),
         )
         most = max(most, *(len(part) for part in held))
     assert most <= REMEMBERED_S + SETTLE_S + 2 * step
     assert master.fanout_figures()["expected"] == 10 * hours
     assert master.events["deploy"].lost == hours - 4  # from second 4 on: 5 s less half a second
-    assert master.time_to_share.traced >= hours - SETTLE_S - 2 * step
+    assert master.time_to_share.total.traced >= hours - SETTLE_S - 2 * step
     assert GRACE_NS + D + 3 * NS_PER_S == SETTLE_S * NS_PER_S
 
 

@@ -14,6 +14,7 @@ from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.book import Book
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import GRACE_NS, NOT_SUBSCRIBED, Announced, Ledger
+from loadtest.metrics.traces import Traces
 from tests.metrics.ledger_oracle import Oracle
 
 DEADLINE = NS_PER_S
@@ -167,8 +168,8 @@ class World:
         for expected, delivered, lost, latencies in wire["seconds"].values():
             self.seconds.update(expected=expected, delivered=delivered, lost=lost)
             self.by_second.add(Histogram.from_wire(latencies))
-        for *_, expected, latencies in wire["traces"]:
-            self.traced.update(expected=expected, delivered=Histogram.from_wire(latencies).count)
+        for trace in Traces.read(wire["traces"]):
+            self.traced.update(expected=trace.expected, delivered=int(trace.counts.sum()))
 
     # --- the run --------------------------------------------------------------------------------------------------
 

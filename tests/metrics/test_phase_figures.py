@@ -8,12 +8,13 @@ from loadtest.clock import NS_PER_S
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.phase_figures import PhaseFigures
 from loadtest.metrics.report import Second
+from loadtest.metrics.tally import Tally
 
 
 def second(expected: int, lost: int = 0) -> Second:
     latencies = Histogram()
     latencies.record(1_000_000, expected - lost)
-    return Second(expected, expected - lost, lost, latencies)
+    return Second(expected, expected - lost, lost, Tally.of([latencies]))
 
 
 def report(at_s: float, attempts: int, **failures: int) -> Any:
@@ -23,7 +24,7 @@ def report(at_s: float, attempts: int, **failures: int) -> Any:
         t_ns=round(at_s * NS_PER_S),
         counts=Counter(attempts=attempts),
         failures=Counter(failures),
-        histograms={"connect": connect},
+        histograms={"connect": Tally.of([connect])},
     )
 
 

@@ -1,25 +1,30 @@
 from __future__ import annotations
 
 import copy
-import json
+from array import array
 from typing import Any
 
 import pytest
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.books import Books
-from loadtest.metrics.delivery import MOST_TRACES
-from loadtest.metrics.receive_queue import ReceiveQueue
+from loadtest.metrics.delivery import MOST_TRACES, TRACE_ROW
+from loadtest.metrics.packed import Packed
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import WorkerReport
 from loadtest.metrics.service_recovery import ServiceRecovery
-from tests.metrics.wires import T, histogram, report_wire, through_msgpack
+from loadtest.metrics.traces import Traces
+from tests.metrics.wires import T, histogram, report_wire, through_msgpack, traces_wire
 
 
 def curve_wire() -> dict[str, Any]:
     curve = RecoveryCurve(T, 4)
     curve.primary_drop(T + 1)
     return curve.take()
+
+
+def same(found: Packed, *values_ms: float) -> bool:
+    return found.latency_ms() == histogram(*values_ms).latency_ms()
 
 
 def assert_is_the_report(report: WorkerReport) -> None:
@@ -33,32 +38,52 @@ def assert_is_the_report(report: WorkerReport) -> None:
         "delivered": 3,
         "lost": 1,
     }
-    assert report.fanout == histogram(1, 2, 3)
+    assert same(report.fanout, 1, 2, 3)
     assert (report.uncorrected.min_ns, report.uncorrected.max_ns) == (NS_PER_MS - 1_000, 3 * NS_PER_MS - 1_000)
-    assert list(report.seconds) == [1_000]
-    second = report.seconds[1_000]
-    assert (second.expected, second.delivered, second.lost, second.latencies) == (4, 3, 1, histogram(1, 2, 3))
-    [trace] = report.traces
-    assert (trace.channel, trace.epoch, trace.seq, trace.expected) == (0, 1, 0, 4)
-    assert trace.latencies == histogram(1, 2, 3)
+    [second] = report.seconds
+    assert second[:4] == (1_000, 4, 3, 1)
+    assert same(second.latencies, 1, 2, 3)
+    [trace] = report.traces[0]
+    assert (trace.message, trace.expected, trace.counts.tolist()) == ((0, 1, 0), 4, [1, 1, 1])
+    assert (trace.min_ns, trace.max_ns) == (NS_PER_MS, 3 * NS_PER_MS)
     assert (report.published, report.unsent, report.publish_failures) == (5, 1, {"refused": 1})
-    assert (report.lateness, report.lag) == (histogram(0.5), histogram(0.25))
-    assert report.receive_queue == ReceiveQueue(histogram(0.75), connections=4, error_ns=100, discarded=2)
+    assert same(report.lateness, 0.5)
+    assert same(report.lag, 0.25)
+    assert same(report.receive_queue.delays, 0.75)
+    assert report.receive_queue[1:] == (4, 100, 2)
     assert (report.cpu_percent, report.rss_bytes, report.gc_max_ms, report.errors) == (12.5, 1 << 26, 1.5, 0)
     assert list(report.outages) == ["deploy"]
 
 
-@pytest.mark.parametrize("path", [through_msgpack, lambda wire: json.loads(json.dumps(wire))], ids=["msgpack", "json"])
+@pytest.mark.parametrize("path", [through_msgpack, lambda wire: wire], ids=["msgpack", "one process"])
 def test_a_workers_report_survives_the_way(path: Any) -> None:
     wire = report_wire(3, 8, outages={"deploy": [curve_wire()]})
     assert_is_the_report(WorkerReport.read(path(wire)))
+
+
+def test_the_herds_of_a_worker_are_summed() -> None:
+    wire = report_wire()
+    wire["herds"].append(wire["herds"][0])
+    report = WorkerReport.read(wire)
+    assert (report.fanout.count, report.fanout.counts.tolist()) == (6, [2, 2, 2])
+    assert report.histograms["connect"].count == 2
+    assert [(part.second, part.latencies.count) for part in report.seconds] == [(1_000, 3)] * 2
+    assert [len(traces) for traces in report.traces] == [1, 1]
+
+
+def row(**changes: int) -> bytes:
+    """The row of the one message that `report_wire` traces, with a number changed."""
+    numbers = {"channel": 0, "epoch": 1, "seq": 0, "expected": 4, "size": 3, "low": NS_PER_MS, "high": 3 * NS_PER_MS}
+    assert len(numbers) == len(TRACE_ROW)
+    return array("q", (numbers | changes).values()).tobytes()
 
 
 NO_NUMBERS: list[Any] = [None, "1", 1.5, True, [], -1, 1 << 70]
 NO_OBJECTS = [None, 1, "x", [1]]
 NO_LISTS: list[Any] = [None, 1, "ab", {}]
 COUNTS = [*NO_OBJECTS, {"x": -1}, {"x": "1"}, {"x": 1.0}, {"x": True}, {str(n): 1 for n in range(257)}]
-HISTOGRAMS = [*NO_OBJECTS, {}, {"b": [1]}, {"b": [1, 1]}, {"b": [1, 1], "min": 9, "max": 1}]
+HISTOGRAMS = [*NO_OBJECTS, {}, {"i": [3], "n": [1]}, {"i": b"\x03\x00", "n": b"\x01", "min": 9, "max": 1}]
+EMPTY: dict[str, Any] = {"i": b"", "n": b""}
 FIGURES = [None, "1", True, -1, float("nan"), float("inf")]
 HERD = ("herds", 0)
 MALFORMED: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
@@ -100,14 +125,22 @@ MALFORMED: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     ((*HERD, "ledger", "counts"), "ledger counts", COUNTS),
     ((*HERD, "ledger", "fanout"), "fanout", HISTOGRAMS),
     ((*HERD, "ledger", "uncorrected"), "uncorrected", HISTOGRAMS),
-    ((*HERD, "ledger", "seconds"), "seconds", [*NO_OBJECTS, {n: [0, 0, 0, {"b": []}] for n in range(4_001)}]),
-    ((*HERD, "ledger", "seconds", 1_000), "second", [*NO_LISTS, [1, 2, 3], [1, 2, 3, {}], [1, -2, 3, {"b": []}]]),
-    ((*HERD, "ledger", "seconds", "x"), "second", [[0, 0, 0, {"b": []}]]),
-    ((*HERD, "ledger", "seconds", "\u00b2"), "second", [[0, 0, 0, {"b": []}]]),
-    ((*HERD, "ledger", "seconds", "9" * 5_000), "second", [[0, 0, 0, {"b": []}]]),
-    ((*HERD, "ledger", "seconds", 1_004), "second", [[0, 0, 0, {"b": []}]]),  # after the report itself
-    ((*HERD, "ledger", "traces"), "traces", [*NO_LISTS, [0] * (MOST_TRACES + 1)]),
-    ((*HERD, "ledger", "traces", 0), "trace", [*NO_LISTS, [0, 1, 2, 3], [0, 1, 2, "3", {"b": []}], [0, 1, 2, 3, 4]]),
+    ((*HERD, "ledger", "seconds"), "seconds", [*NO_OBJECTS, {n: [0, 0, 0, EMPTY] for n in range(4_001)}]),
+    ((*HERD, "ledger", "seconds", 1_000), "second", [*NO_LISTS, [1, 2, 3], [1, 2, 3, {}], [1, -2, 3, EMPTY]]),
+    ((*HERD, "ledger", "seconds", "x"), "second", [[0, 0, 0, EMPTY]]),
+    ((*HERD, "ledger", "seconds", "\u00b2"), "second", [[0, 0, 0, EMPTY]]),
+    ((*HERD, "ledger", "seconds", "9" * 5_000), "second", [[0, 0, 0, EMPTY]]),
+    ((*HERD, "ledger", "seconds", 1_004), "second", [[0, 0, 0, EMPTY]]),  # after the report itself
+    ((*HERD, "ledger", "traces"), "traces", [None, 1, "ab", [], {}]),
+    ((*HERD, "ledger", "traces", "rows"), "traces", [None, [], "ab", b"1234567", bytes(56 * (MOST_TRACES + 1))]),
+    (
+        (*HERD, "ledger", "traces", "rows"),
+        "traces",
+        [b"", b"\xff" * 56, row(size=2), row(size=4), row(low=0), row(high=0)],
+    ),
+    ((*HERD, "ledger", "traces", "rows"), "traces", [row(expected=-1), row(channel=1 << 60), row(size=1 << 50)]),
+    ((*HERD, "ledger", "traces", "i"), "traces", [None, [1], b"", b"1", b"\x03\x00\x02\x00\x04\x00", b"\xff" * 6]),
+    ((*HERD, "ledger", "traces", "n"), "traces", [None, [1], b"", b"\x01\x00\x01", bytes(24), b"\x01\x01"]),
     (("herds", 1, "account"), "account", NO_OBJECTS),
     (("herds", 1, "account", "ack"), "ack", HISTOGRAMS),
 ]
@@ -145,6 +178,16 @@ def test_a_missing_key_is_refused(path: tuple[str | int, ...]) -> None:
     del inner[path[-1]]
     with pytest.raises(ValueError):
         WorkerReport.read(wire)
+
+
+def test_traces_without_a_copy_stand_beside_others() -> None:
+    empty, one, two = histogram(), histogram(7), histogram(3, 9)
+    read = Traces.read(traces_wire((0, 1, 0, 5, empty), (0, 1, 1, 5, two), (0, 1, 2, 5, empty), (2, 1, 0, 5, one)))
+    assert [(trace.message, trace.counts.sum()) for trace in read] == [
+        ((0, 1, 0), 0), ((0, 1, 1), 2), ((0, 1, 2), 0), ((2, 1, 0), 1),
+    ]  # fmt: skip
+    assert len(Traces.read(traces_wire((0, 1, 0, 5, empty)))) == 1
+    assert len(Traces.read(traces_wire())) == 0
 
 
 @pytest.mark.parametrize("wire", [None, 1, "report", [], [1, 2], b"x"])

@@ -5,12 +5,13 @@ import pytest
 from loadtest.clock import NS_PER_MS
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.service_recovery import ServiceRecovery, t_rec_s
+from loadtest.metrics.tally import Tally
 
 
-def latencies(p99_ms: float, n: int = 1_000) -> Histogram:
+def latencies(p99_ms: float, n: int = 1_000) -> Tally:
     histogram = Histogram()
     histogram.record(round(p99_ms * NS_PER_MS), n)
-    return histogram
+    return Tally.of([histogram])
 
 
 def fed(p99s_ms: list[float | None], window_s: float = 3, tolerance: float = 0.10) -> ServiceRecovery:
@@ -18,7 +19,7 @@ def fed(p99s_ms: list[float | None], window_s: float = 3, tolerance: float = 0.1
     service = ServiceRecovery(window_s, tolerance)
     for second, p99_ms in enumerate(p99s_ms):
         if p99_ms is None:
-            service.add(second, Histogram(), 0, 0)
+            service.add(second, Tally(), 0, 0)
         else:
             service.add(second, latencies(p99_ms), 1_000, 1_000)
     return service
@@ -67,7 +68,7 @@ def test_seconds_that_nobody_fed_are_bad() -> None:
 def test_seconds_without_due_publishes_are_neutral_but_no_evidence() -> None:
     service = fed(BASE)
     for second in range(10, 14):
-        service.add(second, Histogram(), 0, 0, due=False)
+        service.add(second, Tally(), 0, 0, due=False)
     assert service.t_svc_s(10, 0) is None
     service.add(14, latencies(5), 1_000, 1_000)
     assert service.t_svc_s(10, 0) == 2.0
@@ -101,7 +102,7 @@ def test_windows_are_a_tenth_of_h_and_merge_their_seconds() -> None:
     # 10 slow deliveries among 2,000 are not in the p99 of a two-second window.
     service = fed([5.0] * 10, window_s=20)
     noisy = latencies(5, 990)
-    noisy.record(90 * NS_PER_MS, 10)
+    noisy.add(latencies(90, 10))
     service.add(10, noisy, 1_000, 1_000)
     for second in range(11, 31):
         service.add(second, latencies(5), 1_000, 1_000)
@@ -116,9 +117,9 @@ def test_an_unchanged_service_is_never_called_broken() -> None:
 def test_seconds_must_ascend() -> None:
     service = fed([5.0, 5.0])
     with pytest.raises(ValueError, match="ascend: 1 after 1"):
-        service.add(1, Histogram(), 0, 0)
+        service.add(1, Tally(), 0, 0)
     with pytest.raises(ValueError, match="a gap of more than 3600 s"):
-        service.add(10_000_000, Histogram(), 0, 0)
+        service.add(10_000_000, Tally(), 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from typing import Any
 
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.queue_total import QueuePart, QueueTotal
 from loadtest.metrics.receive_queue import ReceiveQueue
 from loadtest.metrics.strain import Strain
+from loadtest.metrics.tally import Tally
 from tests.metrics.wires import histogram
 
 
@@ -15,7 +17,12 @@ def report(worker: int, at_s: int, lag_ms: int, cpu_percent: float, waited_ms: f
     lag.record(lag_ms * 1_000_000, 100)
     queue = ReceiveQueue(Histogram() if waited_ms is None else histogram(waited_ms), connections=8)
     return SimpleNamespace(
-        worker=worker, t_ns=at_s * NS_PER_S, lag=lag, lateness=Histogram(), cpu_percent=cpu_percent, receive_queue=queue
+        worker=worker,
+        t_ns=at_s * NS_PER_S,
+        lag=Tally.of([lag]),
+        lateness=Tally(),
+        cpu_percent=cpu_percent,
+        receive_queue=QueuePart.read(queue.to_wire()),
     )
 
 
@@ -42,4 +49,4 @@ def test_the_receive_queue_at_its_worst_is_kept_with_the_cpu_used_then() -> None
     assert worker["receive_queue"] == {"p99_ms": 20.0, "worst_ms": 20.0, "worst_at_s": 2.0, "cpu_percent": 40.0}
     assert worker["worst_ms"] == 1.0
     everybody = strain.receive_queue()
-    assert everybody == ReceiveQueue(histogram(20, 5, 1), connections=16)
+    assert everybody == QueueTotal(Tally.of([histogram(20, 5, 1)]), connections=16)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from loadtest.errors import ExitCode, UsageError
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.phase_figures import PhaseFigures
 from loadtest.metrics.report import Second
 from loadtest.metrics.thresholds import METRICS, Outcome, evaluate, parse
@@ -134,7 +133,7 @@ def test_during_reads_the_figures_of_the_phase() -> None:
 def test_whatever_may_be_asked_by_phase_is_kept_by_phase() -> None:
     phases = PhaseFigures()
     phases.begin("hold", 0)
-    phases.add_second(0, Second(2, 1, 1, Histogram()))
+    phases.add_second(0, Second(2, 1, 1))
     kept = {"phases": phases.figures()}
     for metric in METRICS:
         parent = kept["phases"]["hold"]

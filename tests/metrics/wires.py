@@ -10,6 +10,8 @@ import msgpack
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.herd.account import Account
+from loadtest.metrics.book import Book
+from loadtest.metrics.delivery import TraceLog
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import Announced, Ledger
 from loadtest.metrics.receive_queue import ReceiveQueue
@@ -21,6 +23,16 @@ def histogram(*values_ms: float) -> Histogram:
     filled = Histogram()
     filled.record_many([round(value * NS_PER_MS) for value in values_ms])
     return filled
+
+
+def traces_wire(*messages: tuple[int, int, int, int, Histogram]) -> dict[str, bytes]:
+    """Traced messages: channel, epoch, seq, how many it is owed to, and the latencies of those it reached."""
+    log = TraceLog()
+    for channel, epoch, seq, expected, latencies in messages:
+        book = Book(channel, 0, epoch, seq, 0, 0)
+        book.latencies = latencies
+        log.add(book, expected)
+    return log.to_wire()
 
 
 def ledger_wire(second: int = 0, latencies_ms: Sequence[float] = (1, 2, 3), missing: int = 1) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.tally import Tally
 from loadtest.report.openmetrics import (
     BUCKETS_S,
     COUNTERS,
@@ -25,10 +26,10 @@ from loadtest.report.openmetrics import (
 MS = 1_000_000
 
 
-def histogram(*values_ms: float) -> Histogram:
+def histogram(*values_ms: float) -> Tally:
     made = Histogram()
     made.record_many([round(value * MS) for value in values_ms])
-    return made
+    return Tally.of([made])
 
 
 def parsed(found: Families) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def test_buckets_count_what_is_at_most_the_bound() -> None:
     assert counts[BUCKETS_S.index(0.001)] == 3
     assert counts[BUCKETS_S.index(0.002)] == 4
     assert counts[-2:] == [4, 5]  # 150 s is beyond the last bound
-    assert buckets(Histogram(), BUCKETS_S)[-1] == 0
+    assert buckets(Tally(), BUCKETS_S)[-1] == 0
 
 
 def test_live_counters_rise_and_gauges_follow() -> None:

@@ -10,6 +10,7 @@ import pytest
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.recovery import RecoveryCurve
+from loadtest.metrics.tally import Tally
 from loadtest.metrics.thresholds import parse
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import RunFacts
@@ -17,11 +18,11 @@ from loadtest.results.summary import RunFacts
 STARTED = datetime(2026, 1, 17, 10, 11, 12, 345_000, tzinfo=UTC)
 
 
-def latency_of(*values_ms: float) -> Histogram:
+def latency_of(*values_ms: float) -> Tally:
     histogram = Histogram()
     for value_ms in values_ms:
         histogram.record(round(value_ms * 1e6))
-    return histogram
+    return Tally.of([histogram])
 
 
 @pytest.fixture

@@ -7,18 +7,26 @@ from pathlib import Path
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadtest.metrics.histogram import Histogram
-from loadtest.results.histogram_log import header, interval_line, read_totals
+from loadtest.metrics.tally import Tally
+from loadtest.results.histogram_log import from_hdr, header, interval_line, read_totals, to_hdr
 
 from .conftest import STARTED, latency_of
 
 
+def tally_of(values_ns: list[int]) -> Tally:
+    histogram = Histogram()
+    histogram.record_many(values_ns)
+    return Tally.of([histogram])
+
+
 def test_log_is_read_back_by_hdrhs_own_reader(tmp_path: Path) -> None:
     rng = random.Random(5)
-    first, second = Histogram(), Histogram()
-    first.record_many([rng.randrange(2_000_000, 90_000_000) for _ in range(1_000)])
-    second.record_many([rng.randrange(100_000_000, 200_000_000) for _ in range(500)])
+    first = tally_of([rng.randrange(2_000_000, 90_000_000) for _ in range(1_000)])
+    second = tally_of([rng.randrange(100_000_000, 200_000_000) for _ in range(500)])
     path = tmp_path / "histograms.hlog"
     path.write_bytes(
         header(STARTED) + interval_line("fanout.latency", 0, 10, first) + interval_line("connect", 10, 5, second)
@@ -67,3 +75,37 @@ def test_totals_sum_intervals_by_tag_and_count_broken_lines(tmp_path: Path) -> N
     assert {tag: histogram.count for tag, histogram in totals.items()} == {"a": 3, "b": 1}
     assert totals["a"].percentile_ns(50) == pytest.approx(20e6, rel=1e-3)
     assert totals["a"].max_ns == pytest.approx(40e6, rel=1e-3)
+
+
+def test_hdr_gives_the_same_percentiles_above_a_millisecond() -> None:
+    rng = random.Random(3)
+    tally = tally_of([rng.randrange(2_000_000, 900_000_000) for _ in range(5_000)])
+    hdr = to_hdr(tally)
+    assert hdr.get_total_count() == 5_000
+    for percentile in (50.0, 90.0, 99.0):
+        assert hdr.get_value_at_percentile(percentile) == tally.percentile_ns(percentile)
+
+
+def test_hdr_holds_longer_than_an_hour_as_an_hour() -> None:
+    hdr = to_hdr(tally_of([5 * 3_600 * 10**9, 9 * 3_600 * 10**9]))
+    assert hdr.get_max_value() == pytest.approx(3_600 * 10**9, rel=1e-3)
+    assert hdr.get_total_count() == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 3_600 * 10**9), max_size=40))
+def test_hdr_counts_as_if_it_had_recorded_every_value_itself(values_ns: list[int]) -> None:
+    hdr, theirs = to_hdr(tally_of(values_ns)), HdrHistogram(1_000, 3_600 * 10**9, 3)
+    for value_ns in values_ns:
+        theirs.record_value(value_ns)
+    assert list(hdr.counts) == list(theirs.counts)
+    assert hdr.get_total_count() == theirs.get_total_count()
+    back = Tally.of([from_hdr(HdrHistogram.decode(hdr.encode()))])
+    assert back.count == len(values_ns)
+    for rank, value_ns in enumerate(sorted(values_ns), 1):
+        assert 0 <= back.at_ranks_ns([rank])[0] - value_ns <= max(512, value_ns / 1024)
+
+
+def test_an_hdr_of_other_settings_is_a_line_that_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="not of this log"):
+        from_hdr(HdrHistogram(1, 3_600, 2))

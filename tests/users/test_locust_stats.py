@@ -10,6 +10,7 @@ from locust.stats import RequestStats
 
 from loadtest.clock import NS_PER_MS
 from loadtest.metrics.histogram import Histogram
+from loadtest.metrics.tally import Tally
 from loadtest.users import locust_stats
 from loadtest.users.locust_stats import METHOD, feed
 
@@ -19,10 +20,10 @@ def one_second(monkeypatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_000.0)
 
 
-def histogram(*milliseconds: float) -> Histogram:
+def histogram(*milliseconds: float) -> Tally:
     made = Histogram()
     made.record_many([round(value * NS_PER_MS) for value in milliseconds])
-    return made
+    return Tally.of([made])
 
 
 def figures(stats: RequestStats) -> dict:
@@ -61,7 +62,7 @@ def test_bulk_equals_one_by_one() -> None:
 
 def test_failures_alone_have_no_duration() -> None:
     stats = RequestStats()
-    feed(stats, "connect", Histogram(), Counter({"refused": 5}))
+    feed(stats, "connect", Tally(), Counter({"refused": 5}))
     entry = stats.get("connect", METHOD)
     assert (entry.num_requests, entry.num_none_requests, entry.num_failures) == (5, 5, 5)
     assert entry.fail_ratio == 1
@@ -70,7 +71,7 @@ def test_failures_alone_have_no_duration() -> None:
 
 def test_nothing_happened_makes_no_entry() -> None:
     stats = RequestStats()
-    feed(stats, "publish", Histogram(), Counter())
+    feed(stats, "publish", Tally(), Counter())
     assert stats.entries == {}
 
 

@@ -14,7 +14,7 @@ from tests.users.conftest import chat
 
 def books(**failures: int) -> Books:
     made = Books(20, 0, 10**9, ServiceRecovery(10, 0.1))
-    made.total.failures = Counter(failures)
+    made.interval.failures = Counter(failures)
     return made
 
 
