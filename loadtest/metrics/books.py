@@ -18,6 +18,7 @@ from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.delivery import CLASSES
 from loadtest.metrics.event import MASS_SHARE, Event
 from loadtest.metrics.ledger import GRACE_NS
+from loadtest.metrics.packed import EMPTY, Packed
 from loadtest.metrics.phase_figures import PhaseFigures
 from loadtest.metrics.recovery import RecoveryCurve
 from loadtest.metrics.report import Second, WorkerReport
@@ -48,7 +49,7 @@ class Gauge:
     connections: Counter[str] = field(default_factory=Counter)
     cpu_percent: float = 0.0
     rss_bytes: int = 0
-    lag: Histogram = field(default_factory=Histogram)
+    lag: Packed = EMPTY
 
 
 class Books:
