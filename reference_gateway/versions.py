@@ -29,6 +29,8 @@ class Version:
         handover: whether a deploy brings the new process up beside the old one, which then closes its clients at the
             admitted rate, each with a slot.
         dithered_lifetime: whether a connection is closed, with a slot, when it is an hour old, give or take a half.
+        session_recovery: whether a client that comes back with its signed token is in its rooms again, on any node, and
+            is sent what it missed.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Version:
     retry_slots: bool = False
     handover: bool = False
     dithered_lifetime: bool = False
+    session_recovery: bool = False
 
     @property
     def switches(self) -> dict[str, bool]:
@@ -78,8 +81,14 @@ _BIFROST_4 = replace(
     handover=True,
     dithered_lifetime=True,
 )
+_BIFROST_5 = replace(
+    _BIFROST_4,
+    name="bifrost-5",
+    summary="session recovery: signed tokens; who comes back is in its rooms again and is sent what it missed",
+    session_recovery=True,
+)
 
-VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3, _BIFROST_4)
+VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3, _BIFROST_4, _BIFROST_5)
 
 
 def names() -> tuple[str, ...]:

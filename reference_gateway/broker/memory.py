@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict, deque
 
 from .contract import BrokerError, Callback
 
@@ -11,9 +12,15 @@ log = logging.getLogger(__name__)
 
 
 class MemoryBroker:
-    """Deliver on the next turn of the event loop, in the order of publishing."""
+    """Deliver on the next turn of the event loop, in the order of publishing.
 
-    def __init__(self) -> None:
+    Args:
+        kept: messages kept of each channel; 0 = none.
+    """
+
+    def __init__(self, kept: int = 0) -> None:
+        self._logs: defaultdict[str, deque[bytes]] = defaultdict(lambda: deque(maxlen=kept))
+        self._rooms: defaultdict[str, set[str]] = defaultdict(set)
         self._callbacks: dict[str, Callback] = {}
         self._closed = False
         self.callback_errors = 0
@@ -26,6 +33,7 @@ class MemoryBroker:
     async def publish(self, channel: str, data: bytes) -> None:
         """Queue `data` for the next loop turn."""
         self._check_open()
+        self._logs[channel].append(data)
         asyncio.get_running_loop().call_soon(self._deliver, channel, data)
 
     async def subscribe(self, channel: str, callback: Callback) -> None:
@@ -38,6 +46,24 @@ class MemoryBroker:
     def unsubscribe(self, channel: str) -> None:
         """Stop at once: what is queued is dropped too."""
         self._callbacks.pop(channel, None)
+
+    async def history(self, channel: str) -> list[bytes]:
+        """Return what is kept of `channel`."""
+        self._check_open()
+        return list(self._logs[channel])
+
+    def enter_room(self, session: str, room: str) -> None:
+        """Remember a room."""
+        self._rooms[session].add(room)
+
+    def leave_room(self, session: str, room: str) -> None:
+        """Forget a room."""
+        self._rooms[session].discard(room)
+
+    async def rooms(self, session: str) -> list[str]:
+        """Return the rooms of a session."""
+        self._check_open()
+        return sorted(self._rooms.get(session, ()))
 
     async def close(self) -> None:
         """Drop every subscription."""

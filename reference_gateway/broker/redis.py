@@ -24,10 +24,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from .contract import BrokerError, Callback
+from .log import KEPT, KEPT_S
 
 log = logging.getLogger(__name__)
 
 _UNANSWERED = 3
+_LOG, _ROOMS = "log:", "rooms:"
+_KEEP = """
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'd', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return redis.call('PUBLISH', ARGV[1], ARGV[2])
+"""
 _BATCH = 500  # channels per command: a storm's worth in one round trip, without blocking the server for long
 
 
@@ -38,12 +45,22 @@ class RedisBroker:
         url: `redis://`, `rediss://` or `unix://`, user and password included.
         alive_s: seconds between PINGs; a server that answers none of three counts as lost.
         retry_cap_s: longest wait between attempts to connect (jittered exponential from 50 ms).
+        kept: messages kept of each channel in a stream (`log.Keeper`); 0 = publish only.
         rng: source of the jitter; a seeded one makes tests repeatable.
     """
 
     def __init__(
-        self, url: str, *, alive_s: float = 2.0, retry_cap_s: float = 1.0, rng: random.Random | None = None
+        self,
+        url: str,
+        *,
+        alive_s: float = 2.0,
+        retry_cap_s: float = 1.0,
+        kept: int = 0,
+        rng: random.Random | None = None,
     ) -> None:
+        self._kept = kept
+        self._notes: list[tuple[str, str, str]] = []  # rooms to enter and leave: (command, session, room)
+        self._noting: asyncio.Task[None] | None = None
         self._alive_s = alive_s
         self._retry_cap_s = retry_cap_s
         self._rng = rng or random.Random()  # jitter, not a secret
@@ -60,6 +77,7 @@ class RedisBroker:
         self._healthy = False
         self._closed = False
         self.callback_errors = 0
+        self.notes_lost = 0
         self.reconnects = 0
         self._task = asyncio.get_running_loop().create_task(self._supervise(), name="broker")
 
@@ -72,9 +90,65 @@ class RedisBroker:
         """Publish over the one publishing connection."""
         self._check_open()
         try:
-            await self._publisher.publish(channel, data)
+            if self._kept:
+                await self._publish_and_keep(channel, data)
+            else:
+                await self._publisher.publish(channel, data)
         except (RedisError, OSError) as error:
             raise BrokerError(f"cannot publish: {error}") from error
+
+    async def _publish_and_keep(self, channel: str, data: bytes) -> None:
+        """Both or neither: a message that viewers saw is in the log, and the other way round.
+
+        A script and no transaction, because a pipeline takes a connection of its own and order would be lost.
+        """
+        await self._publisher.eval(_KEEP, 1, _LOG + channel, channel, data, self._kept, KEPT_S)
+
+    async def history(self, channel: str) -> list[bytes]:
+        """Return what is kept of `channel`, at most `kept` messages."""
+        self._check_open()
+        try:
+            newest_first: Any = await self._publisher.xrevrange(_LOG + channel, count=self._kept or KEPT)
+        except (RedisError, OSError) as error:
+            raise BrokerError(f"cannot read the log: {error}") from error
+        return [fields[b"d"] for _, fields in reversed(newest_first)]
+
+    def enter_room(self, session: str, room: str) -> None:
+        """Remember a room, in the background, many at a time."""
+        self._note("SADD", session, room)
+
+    def leave_room(self, session: str, room: str) -> None:
+        """Forget a room, as `enter_room`."""
+        self._note("SREM", session, room)
+
+    async def rooms(self, session: str) -> list[str]:
+        """Return the rooms of a session."""
+        self._check_open()
+        try:
+            rooms: Any = await self._publisher.smembers(_ROOMS + session)
+        except (RedisError, OSError) as error:
+            raise BrokerError(f"cannot read the rooms of a session: {error}") from error
+        return sorted(room.decode() for room in rooms)
+
+    def _note(self, command: str, session: str, room: str) -> None:
+        self._notes.append((command, session, room))
+        if self._noting is None and not self._closed:
+            self._noting = asyncio.get_running_loop().create_task(self._write_notes(), name="broker-notes")
+
+    async def _write_notes(self) -> None:
+        """Write what has gathered, until nothing has: one round trip for all that came in a turn of the loop."""
+        while self._notes:
+            notes, self._notes = self._notes[:_BATCH], self._notes[_BATCH:]
+            try:
+                async with self._publisher.pipeline(transaction=False) as steps:
+                    for command, session, room in notes:
+                        steps.execute_command(command, _ROOMS + session, room)
+                        steps.expire(_ROOMS + session, KEPT_S)
+                    await steps.execute()
+            except (RedisError, OSError) as error:
+                self.notes_lost += len(notes)
+                log.warning("the rooms of %d sessions were not noted: %s", len(notes), error)
+        self._noting = None
 
     async def subscribe(self, channel: str, callback: Callback) -> None:
         """Subscribe and wait for the server's confirmation."""
@@ -108,8 +182,10 @@ class RedisBroker:
         if self._closed:
             return
         self._closed = True
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._noting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._wanted.clear()
         for waiting in self._waiting.values():
             if not waiting.done():

@@ -7,6 +7,8 @@ is acknowledged only after the broker confirmed. A revision is encoded once, to 
                                     \\--failed: everyone refused--> (none)
 
 A collection without sessions lingers for one to two sweeps, because after a mass disconnect its clients come back.
+With a keeper, a channel remembers its last messages, from the broker's log when it becomes live: `resume` adds a
+session to its rooms and sends it what it missed, in one step and in the order of offsets, so that nothing comes between.
 The revision told in an ack is the latest one this node has seen, 0 if it saw none. During an outage of the broker a
 live collection stays live: the broker subscribes again by itself, what was published meanwhile is lost (at most once).
 """
@@ -16,10 +18,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import Protocol
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from reference_gateway import wire
 from reference_gateway.broker import Broker, BrokerError
+from reference_gateway.broker.log import Keeper
 
 from . import packets
 from .framing import text_frame
@@ -29,18 +34,35 @@ from .writer import Writable, Writer
 log = logging.getLogger(__name__)
 
 
+class Kept(NamedTuple):
+    """A message that may have to be sent again."""
+
+    offset: int
+    frame: bytes
+
+
 class Channel:
     """One collection on this node. `waiting` holds the acks owed while the broker has not confirmed, else None."""
 
-    __slots__ = ("alone", "idle", "name", "revision", "sessions", "waiting")
+    __slots__ = ("alone", "confirming", "idle", "log", "name", "revision", "sessions", "waiting")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kept: int = 0) -> None:
         self.name = name
+        self.log: deque[Kept] = deque(maxlen=kept)
+        self.confirming: asyncio.Task[None] | None = None
         self.revision = 0
         self.sessions: set[Subscriber] = set()
         self.waiting: list[tuple[Subscriber, str | None]] | None = []
         self.idle = False
         self.alone = (self,)  # `channels` of everyone who subscribes to this one only: shared, so it costs them nothing
+
+
+class _Message(NamedTuple):
+    """A message of the broker, encoded; `kept` is set where it has an offset."""
+
+    revision: int
+    frame: bytes
+    kept: Kept | None
 
 
 class Subscriber(Writable, Protocol):
@@ -58,11 +80,23 @@ class Hub:
     Args:
         confirm_s: how long the broker may take to confirm before the subscribers are refused.
         max_subscriptions: per session.
+        keeper: the log that messages are kept in; None keeps none, and messages have no offsets.
+        kept: messages remembered of each channel.
     """
 
     def __init__(
-        self, broker: Broker, writer: Writer, measures: Measures, confirm_s: float, max_subscriptions: int
+        self,
+        broker: Broker,
+        writer: Writer,
+        measures: Measures,
+        confirm_s: float,
+        max_subscriptions: int,
+        *,
+        keeper: Keeper | None = None,
+        kept: int = 0,
     ) -> None:
+        self._keeper = keeper
+        self._kept = kept if keeper is not None else 0
         self._broker = broker
         self._writer = writer
         self._measures = measures
@@ -84,17 +118,36 @@ class Hub:
             return
         else:
             if channel is None:
-                channel = self._channels[collection] = Channel(collection)
-                task = asyncio.get_running_loop().create_task(self._confirm(channel))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            channel.idle = False
-            channel.sessions.add(session)
-            session.channels = (*session.channels, channel) if session.channels else channel.alone
+                channel = self._begin(collection)
+            self._add(session, channel)
         if channel.waiting is None:
             session.answer(ack, wire.accepted(channel.revision))
         else:
             channel.waiting.append((session, ack))
+
+    async def live(self, collection: str) -> bool:
+        """Wait until `collection` is live on this node; return whether it is."""
+        channel = self._channels.get(collection) or self._begin(collection)
+        if channel.waiting is not None and channel.confirming is not None:
+            await asyncio.shield(channel.confirming)
+        return channel.waiting is None and self._channels.get(collection) is channel
+
+    def resume(self, session: Subscriber, collections: Iterable[str], since: int) -> int:
+        """Add `session` to those `collections` that are live, and send what it missed; return how many messages.
+
+        Args:
+            since: the last offset the client has.
+        """
+        missed: list[Kept] = []
+        for collection in collections:
+            channel = self._channels.get(collection)
+            if channel is not None and channel.waiting is None and channel not in session.channels:
+                self._add(session, channel)
+                missed += [kept for kept in channel.log if kept.offset > since]
+        for kept in sorted(missed):
+            self._writer.send(session, kept.frame)
+        self._measures.messages_replayed += len(missed)
+        return len(missed)
 
     def unsubscribe(self, session: Subscriber, collection: str) -> int:
         """Remove `session`, subscribed or not; return the latest revision known."""
@@ -134,29 +187,75 @@ class Hub:
         channel = self._channels.get(name.removeprefix(wire.CHANNEL_PREFIX))
         if channel is None:
             return
+        message = self._read(name, data)
+        if message is None:
+            return
+        channel.revision = max(channel.revision, message.revision)
+        if message.kept is not None:
+            if channel.log and message.kept.offset <= channel.log[-1].offset:
+                return  # published twice, or read from the log meanwhile
+            channel.log.append(message.kept)
+        if channel.sessions:
+            self._writer.broadcast(channel.sessions, message.frame)
+
+    def _read(self, name: str, data: bytes) -> _Message | None:
+        """Encode a message of the broker as a frame for clients; None, counted, if it is not what the schema says."""
         try:
             text = data.decode()
-            revision = json.loads(text)["revision"]
+            fields = json.loads(text)
+            revision, offset = fields["revision"], fields.get("offset")
             if not isinstance(revision, int):
                 raise TypeError("'revision' is not a number")
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            if not self._kept or offset is None:
+                return _Message(revision, text_frame(packets.event_text(wire.REVISION, text)), None)
+            frame = text_frame(packets.event_text(wire.REVISION, f'{text},"{int(offset)}"'))
+            return _Message(revision, frame, Kept(int(offset), frame))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._measures.broker_faults += 1
             log.warning("malformed revision on %s: %s", name, error)
+            return None
+
+    def _begin(self, collection: str) -> Channel:
+        channel = self._channels[collection] = Channel(collection, self._kept)
+        task = channel.confirming = asyncio.get_running_loop().create_task(self._confirm(channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return channel
+
+    @staticmethod
+    def _add(session: Subscriber, channel: Channel) -> None:
+        channel.idle = False
+        channel.sessions.add(session)
+        session.channels = (*session.channels, channel) if session.channels else channel.alone
+
+    async def _fill(self, channel: Channel) -> None:
+        """Put before what has come live what the broker's log has from earlier."""
+        if self._keeper is None:
             return
-        channel.revision = max(channel.revision, revision)
-        if channel.sessions:
-            self._writer.broadcast(channel.sessions, text_frame(packets.event_text(wire.REVISION, text)))
+        name = wire.channel_of(channel.name)
+        old = [self._read(name, data) for data in await self._keeper.history(name)]
+        fresh = list(channel.log)
+        first = fresh[0].offset if fresh else None
+        channel.log.clear()
+        for message in old:
+            if message is not None and message.kept is not None:
+                channel.revision = max(channel.revision, message.revision)
+                if first is None or message.kept.offset < first:
+                    channel.log.append(message.kept)
+        channel.log.extend(fresh)
 
     async def _confirm(self, channel: Channel) -> None:
         error = None
         try:
             async with asyncio.timeout(self._confirm_s):
                 await self._broker.subscribe(wire.channel_of(channel.name), self.receive)
+                await self._fill(channel)
         except (TimeoutError, BrokerError) as failure:
             error = f"cannot subscribe now: {failure or 'the broker does not answer'}"
             log.warning("collection %s: %s", channel.name, error)
             del self._channels[channel.name]
-        waiting, channel.waiting = channel.waiting or [], None
+            self._broker.unsubscribe(wire.channel_of(channel.name))
+        waiting, channel.waiting, channel.confirming = channel.waiting or [], None, None
         for session, ack in waiting:
             if error is not None:
                 self._remove(session, channel)

@@ -18,6 +18,8 @@ class Measures:
         "closes",
         "messages_in",
         "messages_out",
+        "messages_replayed",
+        "recoveries",
         "rejected",
         "sessions_opened",
         "slow_consumers",
@@ -32,6 +34,8 @@ class Measures:
         self.closes: Counter[int] = Counter()  # by close code we sent
         self.messages_in = 0
         self.messages_out = 0
+        self.messages_replayed = 0  # sent again to clients that came back
+        self.recoveries: Counter[str] = Counter()  # by outcome: clients that offered a session of theirs
         self.bytes_in = 0  # WebSocket frames, headers included; the handshake is not counted
         self.bytes_out = 0
         self.broadcasts = 0

@@ -115,9 +115,9 @@ def open_text(sid: str, ping_interval_s: float, ping_timeout_s: float, max_messa
     )
 
 
-def connect_text(sid: str) -> str:
-    """Write the answer to CONNECT on the namespace "/"."""
-    return f'40{{"sid":"{sid}"}}'
+def connect_text(sid: str, pid: str | None = None) -> str:
+    """Write the answer to CONNECT on the namespace "/"; `pid` names the session to somebody who can recover it."""
+    return f'40{{"sid":"{sid}"}}' if pid is None else f'40{{"sid":"{sid}","pid":"{pid}"}}'
 
 
 def connect_error_text(namespace: str, message: str) -> str:

@@ -20,6 +20,7 @@ from typing import cast
 
 from reference_gateway import wire
 from reference_gateway.broker import Broker
+from reference_gateway.broker.log import Keeper
 from reference_gateway.gate import Gatehouse
 
 from . import handshake, packets
@@ -28,8 +29,10 @@ from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
 from .measures import Measures, prometheus
+from .recovery import Recovery
 from .session import OPEN, Session
 from .settings import Settings
+from .tokens import Tokens
 from .upstream import Upstream
 from .writer import Writer
 
@@ -56,7 +59,20 @@ class Node:
             settings.ping_interval_s, settings.ping_timeout_s, settings.handshake_timeout_s, settings.close_grace_s
         )
         self.writer = Writer(self.measures, loop.call_soon)
-        self.hub = Hub(broker, self.writer, self.measures, settings.subscribe_timeout_s, settings.max_subscriptions)
+        keeper = cast(Keeper, broker) if settings.session_key else None
+        self.hub = Hub(
+            broker,
+            self.writer,
+            self.measures,
+            settings.subscribe_timeout_s,
+            settings.max_subscriptions,
+            keeper=keeper,
+            kept=settings.log_kept,
+        )
+        self.recovery: Recovery | None = None
+        if keeper is not None:
+            tokens = Tokens(settings.session_key.encode(), settings.session_lifetime_s)
+            self.recovery = Recovery(tokens, self.hub, keeper, self.measures, settings.subscribe_timeout_s)
         self.upstream = Upstream(
             settings.api_url,
             settings.node,
@@ -154,6 +170,8 @@ class Node:
     async def close(self) -> None:
         """End the timer, the hub, the upstream and the broker."""
         self._timer.cancel()
+        if self.recovery is not None:
+            await self.recovery.close()
         await self.hub.close()
         await self.upstream.close()
         await self.broker.close()

@@ -55,6 +55,7 @@ class Session(asyncio.Protocol):
         "channels",
         "client",
         "node",
+        "sid",
         "state",
         "transport",
         "turns",
@@ -70,6 +71,7 @@ class Session(asyncio.Protocol):
         self.channels: tuple[Channel, ...] = ()
         self.client = ""
         self.calls = 0
+        self.sid = ""  # the name its rooms are remembered by, where sessions can be recovered
         self.turns = -1  # pings left until the end of its lifetime; below 0: none is set
         self.unanswered_tick: int | None = None
         self.bucket: set[Pinged] | None = None
@@ -265,13 +267,24 @@ class Session(asyncio.Protocol):
             return
         if self.state is JOINED:
             raise packets.PacketError("already connected to this namespace")
-        sid = packets.new_id()
         claimed = auth.get("client") if isinstance(auth, dict) else None
-        usable = isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS
-        self.client = cast(str, claimed) if usable else sid
+        if isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS:
+            self.client = claimed
+        if self.node.recovery is not None:
+            self.node.recovery.connect(self, auth)
+        else:
+            self.join(packets.new_id(), None)
+
+    def join(self, sid: str, pid: str | None) -> bool:
+        """Answer CONNECT, which makes the session one of the namespace; False if it is too late for that."""
+        if self.state is not OPEN:
+            return False
+        self.client = self.client or sid
+        self.sid = sid if pid is not None else ""
         self.state = JOINED
         self.node.settled(self)
-        self._send(packets.connect_text(sid))
+        self._send(packets.connect_text(sid, pid))
+        return True
 
     def _event(self, data: list[object], ack: str | None) -> None:
         node = self.node
@@ -285,6 +298,8 @@ class Session(asyncio.Protocol):
         except wire.WireError as error:
             self.answer(ack, wire.refused(str(error)))
             return
+        if node.recovery is not None:
+            node.recovery.note(self.sid, collection, inside=name == wire.SUBSCRIBE)
         if name == wire.SUBSCRIBE:
             node.hub.subscribe(self, collection, ack)
         else:

@@ -3,6 +3,7 @@
 RG_HOST, RG_PORT   where to listen (RG_HOST: 127.0.0.1)
 DATABASE_URL       an SQLAlchemy URL with an async driver
 REDIS_URL          the broker
+RG_LOG_KEPT        messages it keeps of each collection for those who were away (0: none)
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import os
 
 from reference_gateway.services.app import build_app
 from reference_gateway.serving import run_part, serve
-from reference_gateway.settings import read_port, read_text
+from reference_gateway.settings import read_number, read_port, read_text
 
 
 def _start() -> None:
-    app = build_app(read_text(os.environ, "DATABASE_URL"), read_text(os.environ, "REDIS_URL"))
+    kept = int(read_number(os.environ, "RG_LOG_KEPT", 0, 0, 1_000_000))
+    app = build_app(read_text(os.environ, "DATABASE_URL"), read_text(os.environ, "REDIS_URL"), kept)
     serve(app, read_text(os.environ, "RG_HOST", "127.0.0.1"), read_port(os.environ))
 
 

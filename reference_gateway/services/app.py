@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from reference_gateway.broker.contract import Broker
+from reference_gateway.broker.log import Offsets
 from reference_gateway.broker.redis import RedisBroker
 from reference_gateway.services.collections import Collections
 from reference_gateway.serving import BodyError, read_object, refuse
@@ -28,14 +29,18 @@ from reference_gateway.wire import WireError, edit_of
 log = logging.getLogger(__name__)
 
 
-def build_app(database_url: str, redis_url: str) -> Starlette:
-    """Return the service; it opens store and broker when it starts and closes them when it ends."""
+def build_app(database_url: str, redis_url: str, kept: int = 0) -> Starlette:
+    """Return the service; it opens store and broker when it starts and closes them when it ends.
+
+    Args:
+        kept: messages that the broker keeps of each collection; 0 = none, and they have no offsets.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         store = await RevisionStore.open(database_url)
-        broker: Broker = RedisBroker(redis_url)
-        app.state.collections = Collections(store, broker)
+        broker: Broker = RedisBroker(redis_url, kept=kept)
+        app.state.collections = Collections(store, broker, Offsets() if kept else None)
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ import json
 import logging
 
 from reference_gateway.broker.contract import Broker, BrokerError
+from reference_gateway.broker.log import Offsets
 from reference_gateway.services.stripes import Stripes
 from reference_gateway.storage.revisions import RevisionStore
 from reference_gateway.wire import Edit, channel_of
@@ -20,9 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class Collections:
-    """The domain rules of collections, over one store and one broker."""
+    """The domain rules of collections, over one store and one broker.
 
-    def __init__(self, store: RevisionStore, broker: Broker) -> None:
+    Args:
+        offsets: numbers what is published, so that who was away can be told what it missed; None: nothing is numbered.
+    """
+
+    def __init__(self, store: RevisionStore, broker: Broker, offsets: Offsets | None = None) -> None:
+        self._offsets = offsets
         self._store = store
         self._broker = broker
         self._stripes = Stripes()
@@ -50,12 +56,14 @@ class Collections:
         return await self._store.latest(collection)
 
     async def _publish(self, edit: Edit, revision: int) -> None:
-        message = {
+        message: dict[str, object] = {
             "collection": edit.collection,
             "revision": revision,
             "parameter": edit.parameter,
             "text": edit.text,
         }
+        if self._offsets is not None:  # no pause from here until the broker has it: offsets leave in their order
+            message["offset"] = str(self._offsets.next())
         data = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
         try:
             await self._broker.publish(channel_of(edit.collection), data)

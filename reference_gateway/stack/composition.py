@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reference_gateway.broker.log import KEPT
 from reference_gateway.health import probe_http, probe_redis
 from reference_gateway.stack.broker import find_server, redact_url, server_command
 from reference_gateway.stack.config import StackConfig
@@ -93,6 +95,7 @@ class _Composer:
         self._config = config
         self._data = data
         self._token = token
+        self._session_key = secrets.token_urlsafe(32)
         self._embeds_broker = config.needs_broker and config.redis_url is None
         self._nodes: list[tuple[str, Version]] = []
         for version in config.versions:
@@ -175,6 +178,8 @@ class _Composer:
 
     def _collections(self) -> Part:
         env = {"DATABASE_URL": self._database_url, "REDIS_URL": self._redis_url}
+        if any(version.session_recovery for version in self._config.versions):
+            env["RG_LOG_KEPT"] = str(KEPT)
         return self._part("collections", "service", "reference_gateway.services", env)
 
     def _api(self) -> Part:
@@ -214,6 +219,8 @@ class _Composer:
                 env["RG_DRAIN_PER_S"] = f"{DRAIN_SHARE * self._config.node_admits_per_s:.9g}"
             if version.dithered_lifetime:
                 env["RG_LIFETIME_S"] = f"{LIFETIME_S:g}"
+            if version.session_recovery:
+                env["RG_SESSION_KEY"] = self._session_key
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
     def _godserver(self) -> Part:

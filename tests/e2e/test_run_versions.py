@@ -65,11 +65,16 @@ window = "1s"
 """
 
 
-def connected_per_s(run: Any) -> list[int]:
-    """Return the connects that succeeded in each second after the deploy."""
+def intervals(run: Any) -> list[dict[str, Any]]:
+    """Return what was written of each second after the deploy began."""
     lines = [json.loads(line) for line in (run.folder / "intervals.jsonl").read_text().splitlines()]
     (begun_s,) = (line["t_s"] for line in lines if line.get("mark") == "deploy")
-    return [line["connected"] for line in lines if "connected" in line and line["t_s"] > begun_s]
+    return [line for line in lines if "connected" in line and line["t_s"] > begun_s]
+
+
+def connected_per_s(run: Any) -> list[int]:
+    """Return the connects that succeeded in each second after the deploy."""
+    return [line["connected"] for line in intervals(run)]
 
 
 def storm_of(run: Any) -> dict[str, Any]:
@@ -93,3 +98,17 @@ def test_admission_control_lets_the_crowd_in_at_its_rate(loadtest_run) -> None:
     assert admitting.result["connections"]["failures"]["http_503"] > CLIENTS
     assert after["t_conn_s"]["99"] > 3 > before["t_conn_s"]["99"]
     assert after["amplification"] > 3
+
+
+def test_handover_closes_clients_at_its_pace_and_each_comes_back_at_once(loadtest_run) -> None:
+    """No second loses more than the pace, and since the new node is up first nobody needs more than two attempts."""
+    run = loadtest_run(STORM, "--set", "target.version=bifrost-4")
+    assert run.wait(60) in (0, 1), run.said
+    drops = [line["drops"] for line in intervals(run)]
+    assert sum(drops) == CLIENTS
+    assert max(drops) <= 1.2 * ADMITTED_PER_S
+    deploy, *followers = run.result["events"]  # each of its seconds is a mass disconnect of its own
+    assert deploy["name"] == "deploy"
+    assert sum(event["recovery"]["attempts"] for event in (deploy, *followers)) <= 1.2 * CLIENTS
+    assert run.result["connections"]["at_end"] == CLIENTS
+    assert run.result["fanout"]["by_class"]["throughout"]["lost"] == 0
