@@ -37,7 +37,7 @@ from loadtest.herd.wires import READ_BYTES, Wires
 from loadtest.metrics.book import Book
 from loadtest.metrics.ledger import Ledger
 from loadtest.pacing.reconnect import ReconnectPolicy, attempt_once_open, next_wait_s
-from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import Acked
 
 MAX_EVENTS = 256
@@ -315,10 +315,10 @@ class Herd:
         if self._hooks is not None:
             self._hooks.connected(slot)
 
-    def opened(self, slot: int, patience_ns: int) -> bool:
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
         """See `listener.Sessions`."""
         self._watchdog_ns = patience_ns
-        return self.transmit(slot, self._dialect.join(self._opening.variables(slot)))
+        return self.transmit(slot, self._dialect.join(self._opening.variables(slot), resumption))
 
     def heard(self, slot: int, now_ns: int) -> None:
         """See `listener.Sessions`."""
@@ -380,9 +380,9 @@ class Herd:
         live = self.slots.state[slot] == LIVE
         if self.slots.state[slot] >= JOINING:
             self.outages.dropped(slot, now, was_subscribed=live)
+        self._listener.forget(slot)
         self._subscribing.drop(slot, now)
         self.slots.awaits_canary[slot] = 0
-        self._listener.forget(slot)
         self._opening.forget(slot)
         self._wires.close(slot, reset=reset)
 

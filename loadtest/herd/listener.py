@@ -15,11 +15,12 @@ from loadtest.errors import ProtocolError, RemoteProtocolError
 from loadtest.herd.account import Account
 from loadtest.herd.clients import Hooks
 from loadtest.herd.interner import Interner
+from loadtest.herd.resuming import Resuming
 from loadtest.herd.states import JOINING, SUBSCRIBING
 from loadtest.herd.wires import Wires
 from loadtest.metrics.book import Book
 from loadtest.metrics.ledger import Ledger
-from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import Acked, Closed, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
 from loadtest.protocol.frames import BINARY, MAX_MESSAGE_BYTES, TEXT, MessageReader
 from loadtest.protocol.hint import in_text
@@ -34,8 +35,11 @@ class Sessions(Protocol):
     def state(self, slot: int) -> int:
         """Return the slot's state."""
 
-    def opened(self, slot: int, patience_ns: int) -> bool:
-        """The transport session stands, with a heartbeat at least every `patience_ns`; False when the slot is lost."""
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
+        """The transport session stands, with a heartbeat at least every `patience_ns`; False when the slot is lost.
+
+        `resumption`: what the client offers to have its last session recovered.
+        """
 
     def joined(self, slot: int, now_ns: int) -> None:
         """The application let the client in."""
@@ -86,11 +90,13 @@ class Listener:
         self._groups = groups
         self._run = run
         self._clock = clock
+        self.resuming = Resuming(ledger, groups)
         self._readers: dict[int, MessageReader] = {}
         self._attachments: dict[int, tuple[Partial, list[bytes]]] = {}
 
     def forget(self, slot: int) -> None:
-        """Drop what an ended connection left unfinished."""
+        """Drop what an ended connection left unfinished; what it has is asked before the books are settled."""
+        self.resuming.ended(slot)
         self._readers.pop(slot, None)
         self._attachments.pop(slot, None)
 
@@ -163,9 +169,11 @@ class Listener:
         if isinstance(event, Opened):
             if self._sessions.state(slot) != JOINING:
                 return True
-            return self._sessions.opened(slot, round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S))
+            patience_ns = round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S)
+            return self._sessions.opened(slot, patience_ns, self.resuming.offer(slot))
         if isinstance(event, Joined):
             if self._sessions.state(slot) == JOINING:
+                self.resuming.joined(slot, event.pid)
                 self._sessions.joined(slot, now)
         elif isinstance(event, Acked):
             own = event.id is not None and event.id < FIRST_FREE_REQUEST
@@ -191,6 +199,7 @@ class Listener:
             if marker.run == self._run:
                 book = self._ledger.book(*marker[1:], now)
                 if book is not None:
+                    self.resuming.read(slot, book, message.args)
                     self.enter(slot, slot * self._groups + book.group, book, now)
             else:
                 self._account.counts["foreign"] += 1
@@ -208,4 +217,5 @@ class Listener:
             book.times.append(now)
         else:
             self._ledger.received(subscription, book, now)
+            self.resuming.entered(slot, book)
         self._sessions.reached(slot, now)

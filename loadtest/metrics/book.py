@@ -25,12 +25,15 @@ class Book:
         delivered: copies folded so far that came in time. overdue: those that took the fast path after the deadline.
         replayed, reordered: of the delivered, how many came after a drop, or below the highest number seen.
         noted: other copies by kind (duplicated, late ...), counted when the book closes.
+        caught_up: subscriptions that were away at s_m and got a copy after all; None = nobody.
+        offset: where the server says the message is, for clients that come back; "" = nowhere.
         announced: the publisher itself has told of this message; until then its marker may be an imitation.
         void: closed because nobody announced it, or because it was an imitation.
     """
 
     __slots__ = (
         "announced",
+        "caught_up",
         "channel",
         "closed",
         "delivered",
@@ -39,6 +42,7 @@ class Book:
         "late_ns",
         "latencies",
         "noted",
+        "offset",
         "overdue",
         "prev",
         "reordered",
@@ -64,6 +68,8 @@ class Book:
         self.replayed = 0
         self.reordered = 0
         self.noted: dict[str, int] = {}
+        self.caught_up: set[int] | None = None
+        self.offset = ""
         self.announced = False
         self.closed = False
         self.void = False

@@ -341,6 +341,8 @@ class Books:
             "early": ledger["early"],
             "misrouted": ledger["misrouted"],
             "replayed": ledger["replayed"],
+            "missed_away": ledger["missed"],
+            "caught_up": ledger["caught_up"],
             "announced_late": ledger["announced_late"],
             "imbalance": max(ledger["imbalance"], abs(expected - delivered - ledger["lost"])),
             "completeness": delivered / expected if expected else None,

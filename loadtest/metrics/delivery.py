@@ -57,7 +57,8 @@ class Delivery:
     """The account of one interval.
 
     `counts`: copies by kind; expected, delivered, lost; reordered and replayed (of delivered); the same by class;
-    imbalance; announced_late and announced_twice (announcements refused); untraced (parts beyond MOST_TRACES).
+    missed while away, and caught_up of those (first copies among early and extra); imbalance; announced_late and
+    announced_twice (announcements refused); untraced (parts beyond MOST_TRACES).
     """
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from loadtest.clock import NS_PER_S
+from loadtest.metrics.absence import Absences
 from loadtest.metrics.book import Book, Stream
 from loadtest.metrics.delivery import CLASSES, Delivery
 from loadtest.metrics.history import History, Past
@@ -82,6 +83,7 @@ class Ledger:
         self._pruned_ns = 0
         self._apart: dict[int, dict[int, Progress]] = {}
         self._history = History()
+        self._absences = Absences()
         self._delivery = Delivery()
         self._settled_ns = -1
         """Messages scheduled up to here are over, announced or not."""
@@ -110,7 +112,9 @@ class Ledger:
     def subscribed(self, subscription: int, at_ns: int) -> None:
         """Count `subscription` as eligible from `at_ns` on."""
         if self.since[subscription] == NOT_SUBSCRIBED:
-            self.since[subscription] = self._membership[self._channel_of[subscription]].change(at_ns, +1)
+            channel = self._channel_of[subscription]
+            self.since[subscription] = self._membership[channel].change(at_ns, +1)
+            self._absences.returned(channel, subscription, self.since[subscription])
 
     def dropped(self, subscription: int, at_ns: int) -> None:
         """Count `subscription` as lost at `at_ns`; what it had is remembered until the open books close."""
@@ -123,6 +127,7 @@ class Ledger:
         held = self.held[subscription]
         if held is not None:
             progress[held.epoch] = Progress(held.seq, 0)
+        self._absences.left(channel, subscription, until_ns)
         self._history.remember(Past(channel, subscription, since_ns, until_ns, progress))
         self.held[subscription] = None
         self.since[subscription] = NOT_SUBSCRIBED
@@ -213,6 +218,9 @@ class Ledger:
         """Enter a copy of a message older than the subscription: owed to an earlier one, or to nobody."""
         past = self._history.owed(subscription, book)
         if past is None:
+            if self._absences.covers(subscription, book.sched_ns):
+                book.caught_up = book.caught_up or set()
+                book.caught_up.add(subscription)
             self._note(book, "early" if self.since[subscription] == NOT_SUBSCRIBED else "extra")
             return False
         if past.has(book):
@@ -301,6 +309,8 @@ class Ledger:
         eligible, lost = self._count_heads(book, expected)
         traced = book.seq % self._trace_every == 0
         self._delivery.close(book, expected, eligible, lost, traced=traced)
+        self._delivery.counts["missed"] += self._absences.missed(book.channel, book.sched_ns)
+        self._delivery.counts["caught_up"] += len(book.caught_up or ())
         self._streams[book.channel, book.epoch].close(book)
 
     def _count_heads(self, book: Book, expected: int) -> tuple[Counter[str], Counter[str]]:
@@ -352,6 +362,7 @@ class Ledger:
 
     def _prune(self, before_ns: int) -> None:
         self._history.prune(before_ns)
+        self._absences.prune(before_ns)
         for key in [key for key, stream in self._streams.items() if stream.top < 0 and not stream.books]:
             del self._streams[key]
         for subscription in list(self._apart):

@@ -15,13 +15,20 @@ Laws every implementation keeps (tests/protocol/test_dialect.py runs them all):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from loadtest.protocol.events import Event, Partial
 from loadtest.protocol.frames import Frame
 
 Variables = Mapping[str, object]
 """Values of the placeholders of one client (and channel, or publish)."""
+
+
+class Resumption(NamedTuple):
+    """What a client that comes back offers: the name of its session, and the last offset it has (None: none yet)."""
+
+    pid: str
+    offset: str | None
 
 
 class Dialect(Protocol):
@@ -53,8 +60,12 @@ class Dialect(Protocol):
     def greeting(self, variables: Variables) -> bytes:
         """Return what to send right after the upgrade; b"" is nothing."""
 
-    def join(self, variables: Variables) -> bytes:
-        """Return the answer to `Opened`; b"" in dialects that open with the upgrade."""
+    def join(self, variables: Variables, resumption: Resumption | None = None) -> bytes:
+        """Return the answer to `Opened`; b"" in dialects that open with the upgrade.
+
+        Args:
+            resumption: to have the last session recovered, in dialects that know how.
+        """
 
     def subscribe(self, variables: Variables, request_id: int) -> bytes:
         """Return the request for one channel; b"" when the profile describes none.

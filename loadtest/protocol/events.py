@@ -27,10 +27,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The application accepted the client; subscriptions may be sent."""
+    """The application accepted the client; subscriptions may be sent.
+
+    `pid` is the name under which the server may recover the session later, "" if it does not offer that.
+    """
 
     KIND: ClassVar[int] = 1
     sid: str
+    pid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from loadtest.errors import LocalProtocolError, RemoteProtocolError
 from loadtest.protocol import jsontext
 from loadtest.protocol.control import PING_FRAME, close_frame, decode_control, request_target
-from loadtest.protocol.dialect import Variables
+from loadtest.protocol.dialect import Resumption, Variables
 from loadtest.protocol.engineio import EnginePacket, EngineType, decode_open, decode_packet, encode_packet
 from loadtest.protocol.events import IGNORED, Acked, Delivered, Event, Joined, Left, Opened, Partial, Pinged, Refused
 from loadtest.protocol.frames import BINARY, TEXT, Frame, decode_text, encode
@@ -96,9 +96,14 @@ class SocketIODialect:
         """Return b"": the server speaks first."""
         return b""
 
-    def join(self, variables: Variables) -> bytes:
-        """Return CONNECT with the auth payload."""
-        return encode(TEXT, self._connect if self._auth is None else self._connect + self._auth.json(variables))
+    def join(self, variables: Variables, resumption: Resumption | None = None) -> bytes:
+        """Return CONNECT with the auth payload; pid and offset come first in it, as the JavaScript client has them."""
+        auth = b"" if self._auth is None else self._auth.json(variables)
+        if resumption is not None:
+            offer = {"pid": resumption.pid, "offset": resumption.offset}
+            first = jsontext.to_bytes(jsontext.dump({key: value for key, value in offer.items() if value is not None}))
+            auth = first[:-1] + b"," + auth[1:] if auth[1:-1].strip() else first
+        return encode(TEXT, self._connect + auth)
 
     def subscribe(self, variables: Variables, request_id: int) -> bytes:
         """See `Dialect.subscribe`."""
@@ -173,7 +178,7 @@ class SocketIODialect:
         if kind == SocketType.ACK:
             return (Acked(packet.id, tuple(data), self._rule is None or self._rule.holds(data)),)
         if kind == SocketType.CONNECT:
-            return (Joined(str((data or {}).get("sid", ""))),)
+            return (Joined(*(str((data or {}).get(key, "")) for key in ("sid", "pid"))),)
         if kind == SocketType.CONNECT_ERROR:
             return (self._refused(data),)
         return (Left("server_disconnect"),)

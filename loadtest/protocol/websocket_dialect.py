@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from loadtest.errors import LocalProtocolError, RemoteProtocolError
 from loadtest.protocol import jsontext
 from loadtest.protocol.control import PING_FRAME, close_frame, decode_control, request_target
-from loadtest.protocol.dialect import Variables
+from loadtest.protocol.dialect import Resumption, Variables
 from loadtest.protocol.events import Acked, Delivered, Event, Partial
 from loadtest.protocol.frames import BINARY, TEXT, Frame, decode_text, encode
 from loadtest.protocol.marker import find_marker
@@ -68,7 +68,7 @@ class WebSocketDialect:
         """See `Dialect.greeting`."""
         return self._hello.frame(variables)
 
-    def join(self, variables: Variables) -> bytes:
+    def join(self, variables: Variables, resumption: Resumption | None = None) -> bytes:
         """Return b"": there is no session to join."""
         return b""
 

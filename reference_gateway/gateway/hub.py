@@ -8,7 +8,7 @@ is acknowledged only after the broker confirmed. A revision is encoded once, to 
 
 A collection without sessions lingers for one to two sweeps, because after a mass disconnect its clients come back.
 With a keeper, a channel remembers its last messages, from the broker's log when it becomes live: `resume` adds a
-session to its rooms and sends it what it missed, in one step and in the order of offsets, so that nothing comes between.
+session to its rooms and sends it what it missed, in one step and in the order of offsets: nothing comes between.
 The revision told in an ack is the latest one this node has seen, 0 if it saw none. During an outage of the broker a
 live collection stays live: the broker subscribes again by itself, what was published meanwhile is lost (at most once).
 """

@@ -112,3 +112,22 @@ def test_handover_closes_clients_at_its_pace_and_each_comes_back_at_once(loadtes
     assert sum(event["recovery"]["attempts"] for event in (deploy, *followers)) <= 1.2 * CLIENTS
     assert run.result["connections"]["at_end"] == CLIENTS
     assert run.result["fanout"]["by_class"]["throughout"]["lost"] == 0
+
+
+def test_session_recovery_loses_nothing_across_a_full_drop(loadtest_run) -> None:
+    """All are dropped at once by their own side, under load: what was published meanwhile comes when they are back."""
+    drop = STORM.replace('kind = "deploy"', 'kind = "drop"').replace('"2s"', '"6s"', 1)
+    runs = [
+        loadtest_run(drop, "--set", f"target.version={version}", "--set", "publish.rate=50/s", name=version)
+        for version in ("bifrost-4", "bifrost-5")
+    ]
+    without, recovering = runs
+    for run in runs:
+        assert run.wait(60) in (0, 1), run.said
+        assert run.result["fanout"]["imbalance"] == 0
+        assert run.result["fanout"]["missed_away"] > CLIENTS
+        assert run.result["connections"]["at_end"] == CLIENTS
+    assert without.result["fanout"]["caught_up"] == 0
+    fanout = recovering.result["fanout"]
+    assert fanout["caught_up"] == fanout["missed_away"]
+    assert fanout["lost"] == fanout["duplicated"] == fanout["late"] == 0

@@ -16,7 +16,7 @@ from loadtest.herd.listener import FIRST_FREE_REQUEST, Listener
 from loadtest.herd.states import JOINING, LIVE, SUBSCRIBING
 from loadtest.herd.wires import Wires
 from loadtest.metrics.ledger import Ledger
-from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import Acked
 from loadtest.protocol.websocket_dialect import WebSocketDialect
 from tests.herd.peers import RUN, close, frame, marker, revision, text
@@ -67,7 +67,7 @@ class Desk:
     def state(self, slot: int) -> int:
         return self.now_state
 
-    def opened(self, slot: int, patience_ns: int) -> bool:
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
         self.told.append(("opened", patience_ns))
         return self.open
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
-from loadtest.protocol.dialect import Dialect
+from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import (
     IGNORED,
     KINDS,
@@ -185,6 +185,8 @@ def test_socketio_says_what_the_profile_says() -> None:
     )
     assert dialect.greeting(VARIABLES) == b""
     assert sent(dialect.join(VARIABLES)) == [(TEXT, b'40{"token":"tok-7"}')]
+    offered = sent(dialect.join(VARIABLES, Resumption("p", "17")))
+    assert offered == [(TEXT, b'40{"pid":"p","offset":"17","token":"tok-7"}')]
     assert sent(dialect.subscribe(VARIABLES, 0)) == [(TEXT, b'420["subscribe",{"collection":"c-1"}]')]
     assert sent(dialect.publish(VARIABLES, 12)) == [
         (TEXT, f'4212["edit",{{"collection":"c-1","text":"{TOKEN}xxxx"}}]'.encode())
@@ -202,6 +204,7 @@ def test_socketio_says_what_the_profile_says() -> None:
 def test_socketio_in_a_namespace_without_acks() -> None:
     dialect = socketio_dialect(namespace="/admin", auth=None, subscribe_ack=False, publish_ack=False)
     assert sent(dialect.join(VARIABLES)) == [(TEXT, b"40/admin,")]
+    assert sent(dialect.join(VARIABLES, Resumption("p", None))) == [(TEXT, b'40/admin,{"pid":"p"}')]
     assert sent(dialect.subscribe(VARIABLES, 9)) == [(TEXT, b'42/admin,["subscribe",{"collection":"c-1"}]')]
     assert sent(dialect.emit("x", [], 1)) == [(TEXT, b'42/admin,1["x"]')]
     assert not dialect.acked_subscribe
@@ -227,6 +230,7 @@ def test_socketio_target(path: str, query: dict[str, str], target: str) -> None:
     [
         ('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}', Opened("s", 25.0, 20.0)),
         ('40{"sid":"w"}', Joined("w")),
+        ('40{"sid":"w","pid":"p"}', Joined("w", "p")),
         ("40", Joined("")),
         ('44{"message":"no"}', Refused("no")),
         ('44{"message":"busy","data":{"retry_after":30}}', Refused("busy", 30.0)),
