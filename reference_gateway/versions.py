@@ -31,6 +31,7 @@ class Version:
         dithered_lifetime: whether a connection is closed, with a slot, when it is an hour old, give or take a half.
         session_recovery: whether a client that comes back with its signed token is in its rooms again, on any node, and
             is sent what it missed.
+        broker_replica: whether the broker is two servers, one written to and one listened to, either of which may die.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Version:
     handover: bool = False
     dithered_lifetime: bool = False
     session_recovery: bool = False
+    broker_replica: bool = False
 
     @property
     def switches(self) -> dict[str, bool]:
@@ -87,8 +89,14 @@ _BIFROST_5 = replace(
     summary="session recovery: signed tokens; who comes back is in its rooms again and is sent what it missed",
     session_recovery=True,
 )
+_BIFROST_6 = replace(
+    _BIFROST_5,
+    name="bifrost-6",
+    summary="broker redundancy: one server is written to, its replica listened to; failover, and a buffer",
+    broker_replica=True,
+)
 
-VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3, _BIFROST_4, _BIFROST_5)
+VERSIONS: tuple[Version, ...] = (_SYNC, _BIFROST_1, _BIFROST_2, _BIFROST_3, _BIFROST_4, _BIFROST_5, _BIFROST_6)
 
 
 def names() -> tuple[str, ...]:

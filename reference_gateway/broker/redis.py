@@ -7,7 +7,8 @@ subscribing connection and lives through its deaths; the table `_wanted` is the 
     callback <-- _wanted[channel] <--reader task-- message | subscribe | pong
 
 A PING every `alive_s` on the subscribing connection finds a frozen server: after three unanswered the connection is
-given up. The first PONG comes behind the confirmations of all SUBSCRIBEs, so it is what makes the broker healthy.
+given up; where there is another server, that one is listened to next (`servers`). The first PONG comes behind the
+confirmations of all SUBSCRIBEs, so it is what makes the broker healthy.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from .contract import BrokerError, Callback
 from .log import KEPT, KEPT_S
+from .servers import Servers
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,14 @@ redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'd', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return redis.call('PUBLISH', ARGV[1], ARGV[2])
 """
+_NOTE = """
+for at = 2, #ARGV, 3 do
+  redis.call(ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  redis.call('EXPIRE', ARGV[at + 1], ARGV[1])
+end
+"""
+_MOST_NOTES = 100_000
+_AGAIN_S = 0.2
 _BATCH = 500  # channels per command: a storm's worth in one round trip, without blocking the server for long
 
 
@@ -42,10 +53,12 @@ class RedisBroker:
     """Publish and subscribe through a Redis-protocol server; keeps every law of `contract`.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, user and password included.
+        url: `redis://`, `rediss://` or `unix://`, user and password included; two, with a space between: primary and
+            replica, see `servers`.
         alive_s: seconds between PINGs; a server that answers none of three counts as lost.
         retry_cap_s: longest wait between attempts to connect (jittered exponential from 50 ms).
         kept: messages kept of each channel in a stream (`log.Keeper`); 0 = publish only.
+        promotes: whether this is the one writer of messages, who makes the replica the primary if it must.
         rng: source of the jitter; a seeded one makes tests repeatable.
     """
 
@@ -56,6 +69,7 @@ class RedisBroker:
         alive_s: float = 2.0,
         retry_cap_s: float = 1.0,
         kept: int = 0,
+        promotes: bool = False,
         rng: random.Random | None = None,
     ) -> None:
         self._kept = kept
@@ -64,10 +78,7 @@ class RedisBroker:
         self._alive_s = alive_s
         self._retry_cap_s = retry_cap_s
         self._rng = rng or random.Random()  # jitter, not a secret
-        common: dict[str, Any] = {"protocol": 2, "socket_connect_timeout": 3 * alive_s, "retry": Retry(NoBackoff(), 0)}
-        self._pool = ConnectionPool.from_url(url, socket_timeout=None, **common)
-        # A repeated PUBLISH could deliver twice (law 1), hence no retry; the timeout bounds a frozen server.
-        self._publisher = Redis.from_url(url, single_connection_client=True, socket_timeout=3 * alive_s, **common)
+        self._servers = Servers(url.split(), 3 * alive_s, promotes=promotes)
         self._wanted: dict[bytes, tuple[str, Callback]] = {}
         self._waiting: dict[bytes, asyncio.Future[None]] = {}
         self._unconfirmed: dict[bytes, int] = {}
@@ -76,10 +87,16 @@ class RedisBroker:
         self._unanswered = 0  # PINGs since the server said anything
         self._healthy = False
         self._closed = False
+        self.restored: Callable[[], None] | None = None  # called when every subscription holds again after an outage
         self.callback_errors = 0
         self.notes_lost = 0
         self.reconnects = 0
         self._task = asyncio.get_running_loop().create_task(self._supervise(), name="broker")
+
+    @property
+    def failovers(self) -> int:
+        """How often another server became the primary."""
+        return self._servers.failovers
 
     @property
     def healthy(self) -> bool:
@@ -93,22 +110,23 @@ class RedisBroker:
             if self._kept:
                 await self._publish_and_keep(channel, data)
             else:
-                await self._publisher.publish(channel, data)
+                await self._servers.write("PUBLISH", channel, data)
         except (RedisError, OSError) as error:
             raise BrokerError(f"cannot publish: {error}") from error
 
     async def _publish_and_keep(self, channel: str, data: bytes) -> None:
         """Both or neither: a message that viewers saw is in the log, and the other way round.
 
-        A script and no transaction, because a pipeline takes a connection of its own and order would be lost.
+        A script and no transaction: one command keeps its place among the others.
         """
-        await self._publisher.eval(_KEEP, 1, _LOG + channel, channel, data, self._kept, KEPT_S)
+        await self._servers.write("EVAL", _KEEP, 1, _LOG + channel, channel, data, self._kept, KEPT_S)
 
     async def history(self, channel: str) -> list[bytes]:
         """Return what is kept of `channel`, at most `kept` messages."""
         self._check_open()
         try:
-            newest_first: Any = await self._publisher.xrevrange(_LOG + channel, count=self._kept or KEPT)
+            count = self._kept or KEPT
+            newest_first = await self._servers.read("XREVRANGE", _LOG + channel, "+", "-", "COUNT", count)
         except (RedisError, OSError) as error:
             raise BrokerError(f"cannot read the log: {error}") from error
         return [fields[b"d"] for _, fields in reversed(newest_first)]
@@ -125,7 +143,7 @@ class RedisBroker:
         """Return the rooms of a session."""
         self._check_open()
         try:
-            rooms: Any = await self._publisher.smembers(_ROOMS + session)
+            rooms = await self._servers.read("SMEMBERS", _ROOMS + session)
         except (RedisError, OSError) as error:
             raise BrokerError(f"cannot read the rooms of a session: {error}") from error
         return sorted(room.decode() for room in rooms)
@@ -139,13 +157,14 @@ class RedisBroker:
         """Write what has gathered, until nothing has: one round trip for all that came in a turn of the loop."""
         while self._notes:
             notes, self._notes = self._notes[:_BATCH], self._notes[_BATCH:]
+            words = [word for command, session, room in notes for word in (command, _ROOMS + session, room)]
             try:
-                async with self._publisher.pipeline(transaction=False) as steps:
-                    for command, session, room in notes:
-                        steps.execute_command(command, _ROOMS + session, room)
-                        steps.expire(_ROOMS + session, KEPT_S)
-                    await steps.execute()
+                await self._servers.write("EVAL", _NOTE, 0, KEPT_S, *words)
             except (RedisError, OSError) as error:
+                if self._servers.redundant and len(self._notes) < _MOST_NOTES:
+                    self._notes = notes + self._notes
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
                 self.notes_lost += len(notes)
                 log.warning("the rooms of %d sessions were not noted: %s", len(notes), error)
         self._noting = None
@@ -191,8 +210,7 @@ class RedisBroker:
             if not waiting.done():
                 waiting.set_exception(BrokerError("the broker was closed"))
         self._waiting.clear()
-        await self._publisher.aclose()
-        await self._pool.aclose()
+        await self._servers.close()
 
     def _order(self, command: str, name: bytes) -> None:
         self._orders.append((command, name))
@@ -214,13 +232,21 @@ class RedisBroker:
                     log.warning("broker connection lost: %s", "; ".join(str(error) for error in errors.exceptions))
             finally:
                 self._healthy = False
+            self._servers.listen_elsewhere()
             attempt = 0 if was_healthy else attempt + 1
             self.reconnects += 1
             ceiling_s = min(self._retry_cap_s, 0.05 * 2 ** min(attempt, 16))
             await asyncio.sleep(ceiling_s * (0.5 + 0.5 * self._rng.random()))
 
     async def _serve_one_connection(self) -> None:
-        connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        pool: Any = ConnectionPool.from_url(
+            self._servers.listening_url,
+            protocol=2,
+            socket_timeout=None,
+            socket_connect_timeout=3 * self._alive_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        connection: Any = pool.make_connection()
         try:
             async with asyncio.timeout(3 * self._alive_s):
                 await connection.connect()
@@ -278,6 +304,8 @@ class RedisBroker:
             elif kind in (b"PONG", b"pong"):
                 if not self._healthy:
                     log.info("broker connected, %d subscriptions", len(self._wanted))
+                    if self.reconnects and self.restored is not None:
+                        self.restored()
                 self._healthy = True
 
     def _confirm(self, name: bytes) -> None:

@@ -11,7 +11,7 @@ import sys
 
 import uvloop
 
-from reference_gateway.broker import BrokerError, open_broker
+from reference_gateway.broker import BrokerError, RedisBroker, open_broker
 from reference_gateway.errors import ExitCode, SettingError
 
 from .server import Node
@@ -26,7 +26,10 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    node = Node(settings, await open_broker(settings.broker_url))
+    broker = await open_broker(settings.broker_url)
+    node = Node(settings, broker)
+    if isinstance(broker, RedisBroker):
+        broker.restored = node.hub.restored
     try:
         try:
             port = await node.listen()

@@ -215,6 +215,23 @@ class Hub:
             log.warning("malformed revision on %s: %s", name, error)
             return None
 
+    def restored(self) -> None:
+        """Ask the log for what was published while the broker could not be heard (its callback)."""
+        if self._keeper is not None:
+            task = asyncio.get_running_loop().create_task(self._refill(self._keeper))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _refill(self, keeper: Keeper) -> None:
+        try:
+            for channel in tuple(self._channels.values()):
+                if channel.waiting is None:
+                    name = wire.channel_of(channel.name)
+                    for data in await keeper.history(name):
+                        self.receive(name, data)  # what is known already is not sent again
+        except BrokerError as error:
+            log.warning("what was published during the outage is not known: %s", error)
+
     def _begin(self, collection: str) -> Channel:
         channel = self._channels[collection] = Channel(collection, self._kept)
         task = channel.confirming = asyncio.get_running_loop().create_task(self._confirm(channel))
@@ -238,10 +255,12 @@ class Hub:
         first = fresh[0].offset if fresh else None
         channel.log.clear()
         for message in old:
-            if message is not None and message.kept is not None:
-                channel.revision = max(channel.revision, message.revision)
-                if first is None or message.kept.offset < first:
-                    channel.log.append(message.kept)
+            if message is None or message.kept is None:
+                continue
+            channel.revision = max(channel.revision, message.revision)
+            offset = message.kept.offset
+            if (first is None or offset < first) and (not channel.log or offset > channel.log[-1].offset):
+                channel.log.append(message.kept)
         channel.log.extend(fresh)
 
     async def _confirm(self, channel: Channel) -> None:

@@ -3,6 +3,7 @@
 RG_HOST, RG_PORT   where to listen (RG_HOST: 127.0.0.1)
 DATABASE_URL       an SQLAlchemy URL with an async driver
 REDIS_URL          the broker
+RG_PATIENT         1: keep what cannot be published, and promote the broker's replica if need be
 RG_LOG_KEPT        messages it keeps of each collection for those who were away (0: none)
 """
 
@@ -17,7 +18,9 @@ from reference_gateway.settings import read_number, read_port, read_text
 
 def _start() -> None:
     kept = int(read_number(os.environ, "RG_LOG_KEPT", 0, 0, 1_000_000))
-    app = build_app(read_text(os.environ, "DATABASE_URL"), read_text(os.environ, "REDIS_URL"), kept)
+    patient = read_text(os.environ, "RG_PATIENT", "0") == "1"
+    urls = read_text(os.environ, "DATABASE_URL"), read_text(os.environ, "REDIS_URL")
+    app = build_app(*urls, kept, patient=patient)
     serve(app, read_text(os.environ, "RG_HOST", "127.0.0.1"), read_port(os.environ))
 
 

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from reference_gateway.broker.contract import Broker
 from reference_gateway.broker.log import Offsets
 from reference_gateway.broker.redis import RedisBroker
 from reference_gateway.services.collections import Collections
+from reference_gateway.services.outbox import Outbox
 from reference_gateway.serving import BodyError, read_object, refuse
 from reference_gateway.storage.revisions import RevisionStore
 from reference_gateway.storage.schema import AUTHOR_CHARS
@@ -29,21 +29,25 @@ from reference_gateway.wire import WireError, edit_of
 log = logging.getLogger(__name__)
 
 
-def build_app(database_url: str, redis_url: str, kept: int = 0) -> Starlette:
+def build_app(database_url: str, redis_url: str, kept: int = 0, *, patient: bool = False) -> Starlette:
     """Return the service; it opens store and broker when it starts and closes them when it ends.
 
     Args:
         kept: messages that the broker keeps of each collection; 0 = none, and they have no offsets.
+        patient: whether what cannot be published is kept until it can be, and a replica made the primary if need be.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         store = await RevisionStore.open(database_url)
-        broker: Broker = RedisBroker(redis_url, kept=kept)
-        app.state.collections = Collections(store, broker, Offsets() if kept else None)
+        broker = RedisBroker(redis_url, kept=kept, promotes=patient)
+        outbox = Outbox(broker) if patient else None
+        app.state.collections = Collections(store, outbox or broker, Offsets() if kept else None)
         try:
             yield
         finally:
+            if outbox is not None:
+                await outbox.close()
             await broker.close()
             await store.close()
 

@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Protocol
 
-from reference_gateway.broker.contract import Broker, BrokerError
+from reference_gateway.broker.contract import BrokerError
 from reference_gateway.broker.log import Offsets
 from reference_gateway.services.stripes import Stripes
 from reference_gateway.storage.revisions import RevisionStore
 from reference_gateway.wire import Edit, channel_of
 
 log = logging.getLogger(__name__)
+
+
+class Publisher(Protocol):
+    """Whoever brings a message to the viewers: a broker, or an outbox before one."""
+
+    async def publish(self, channel: str, data: bytes) -> None:
+        """Take a message. Raises `BrokerError` if it surely will not be published."""
 
 
 class Collections:
@@ -27,7 +35,7 @@ class Collections:
         offsets: numbers what is published, so that who was away can be told what it missed; None: nothing is numbered.
     """
 
-    def __init__(self, store: RevisionStore, broker: Broker, offsets: Offsets | None = None) -> None:
+    def __init__(self, store: RevisionStore, broker: Publisher, offsets: Offsets | None = None) -> None:
         self._offsets = offsets
         self._store = store
         self._broker = broker

@@ -37,8 +37,15 @@ def _on_path(why: str) -> Path:
     raise SettingError(f"no broker: {why}; {_REMEDY}")
 
 
-def server_command(binary: Path, host: str, port: int, folder: Path) -> Sequence[str]:
-    """Return the command of a broker without persistence on (host, port) alone."""
+def server_command(
+    binary: Path, host: str, port: int, folder: Path, *, follows: int | None = None, redundant: bool = False
+) -> Sequence[str]:
+    """Return the command of a broker without persistence on (host, port) alone.
+
+    Args:
+        follows: port of the server it is a replica of; None = it takes writes.
+        redundant: whether it may have to pass on what it has, to a server that starts empty.
+    """
     options = {
         "bind": host,
         "port": str(port),
@@ -52,9 +59,14 @@ def server_command(binary: Path, host: str, port: int, folder: Path) -> Sequence
         # Fan-out to many nodes: a slow subscriber is cut off rather than filling the memory.
         "client-output-buffer-limit": "pubsub 256mb 64mb 60",
     }
+    if redundant:
+        # From memory to memory, at once: there is no file to pass on, and every moment without a replica counts.
+        options |= {"repl-diskless-sync": "yes", "repl-diskless-sync-delay": "0", "repl-diskless-load": "swapdb"}
+    if follows is not None:
+        options["replicaof"] = f"{host} {follows}"
     command = [str(binary)]
     for key, value in options.items():
-        words = value.split(" ") if key == "client-output-buffer-limit" else [value]
+        words = value.split(" ") if key in ("client-output-buffer-limit", "replicaof") else [value]
         command += [f"--{key}", *words]
     return command
 

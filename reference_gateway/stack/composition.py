@@ -16,6 +16,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from reference_gateway.broker.log import KEPT
@@ -41,7 +42,7 @@ class Composition:
     """All parts of one stack, in the layers they start in, and where control will listen.
 
     Attributes:
-        broker: the embedded broker, None when there is none or REDIS_URL names another.
+        brokers: the servers of the embedded broker, none when there is none or REDIS_URL names another.
         inside: the private API and the services behind it.
         nursery: what forks the gateway nodes.
         godserver: the first call of every client; last to start, so that what it hands out is there.
@@ -50,7 +51,7 @@ class Composition:
         outside_parts: parts that exist but are not ours, for the table (an external broker or database).
     """
 
-    broker: Part | None
+    brokers: Sequence[Part]
     nursery: Nursery
     inside: Sequence[Part]
     godserver: Part
@@ -66,8 +67,7 @@ class Composition:
     @property
     def layers(self) -> list[Sequence[Part]]:
         """Parts that start side by side, layer after layer."""
-        broker = [self.broker] if self.broker is not None else []
-        return [broker, [*self.inside, *self.gateways], [self.godserver]]
+        return [self.brokers, [*self.inside, *self.gateways], [self.godserver]]
 
     @property
     def bootstrap_url(self) -> str:
@@ -104,9 +104,8 @@ class _Composer:
         self._ports = self._assign_ports()
 
     def compose(self) -> Composition:
-        broker = self._broker() if self._embeds_broker else None
         return Composition(
-            broker=broker,
+            brokers=self._brokers(),
             nursery=self._nursery(),
             inside=[self._collections(), self._api()] if self._config.is_split else [],
             godserver=self._godserver(),
@@ -119,6 +118,7 @@ class _Composer:
         names = ["godserver", "control"]
         names += ["collections", "api"] if self._config.is_split else []
         names += ["broker"] if self._embeds_broker else []
+        names += ["broker-replica"] if self._embeds_broker and self._is_redundant else []
         names += [name for name, _ in self._nodes]
         public = {"godserver", *(name for name, _ in self._nodes)}
         hosts = {name: self._config.host if name in public else LOOPBACK for name in names}
@@ -156,20 +156,40 @@ class _Composer:
 
     @property
     def _redis_url(self) -> str:
-        return self._config.redis_url or f"redis://{LOOPBACK}:{self._ports['broker']}/0"
+        if self._config.redis_url:
+            return self._config.redis_url
+        return " ".join(_redis_url(self._ports[name]) for name in ("broker", "broker-replica") if name in self._ports)
 
-    def _broker(self) -> Part:
-        port = self._ports["broker"]
+    @property
+    def _is_redundant(self) -> bool:
+        return any(version.broker_replica for version in self._config.versions)
+
+    def _brokers(self) -> list[Part]:
+        """Return the servers of the broker: the primary, and its replica if a version wants one.
+
+        A server that is started again is empty, so it follows the other one, whatever it was before.
+        """
+        if not self._embeds_broker:
+            return []
+        if not self._is_redundant:
+            return [self._broker("broker", None, None)]
+        one, two = self._ports["broker"], self._ports["broker-replica"]
+        return [self._broker("broker", None, two), self._broker("broker-replica", one, one)]
+
+    def _broker(self, name: str, follows: int | None, follows_again: int | None) -> Part:
+        port, again = self._ports[name], follows_again is not None
+        command = partial(server_command, find_server(), LOOPBACK, port, self._data.folder, redundant=again)
         return Part(
-            name="broker",
+            name=name,
             kind="broker",
-            argv=server_command(find_server(), LOOPBACK, port, self._data.folder),
+            argv=command(follows=follows),
+            again=command(follows=follows_again) if again else (),
             env=self._environment({}),
             host=LOOPBACK,
             port=port,
-            url=self._redis_url,
+            url=_redis_url(port),
             probe=probe_redis,
-            log_file=self._data.log_file("broker"),
+            log_file=self._data.log_file(name),
         )
 
     def _nursery(self) -> Nursery:
@@ -180,6 +200,7 @@ class _Composer:
         env = {"DATABASE_URL": self._database_url, "REDIS_URL": self._redis_url}
         if any(version.session_recovery for version in self._config.versions):
             env["RG_LOG_KEPT"] = str(KEPT)
+            env["RG_PATIENT"] = str(int(self._is_redundant))
         return self._part("collections", "service", "reference_gateway.services", env)
 
     def _api(self) -> Part:
@@ -202,7 +223,7 @@ class _Composer:
         if version.shape == "monolith":
             env["DATABASE_URL"] = self._database_url
             if self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
-                env["REDIS_URL"] = self._redis_url
+                env["REDIS_URL"] = self._redis_url.split()[0]
         else:
             env |= {
                 "REDIS_URL": self._redis_url,
@@ -234,7 +255,8 @@ class _Composer:
     def _outside_parts(self) -> list[Mapping[str, str]]:
         parts: list[Mapping[str, str]] = []
         if self._config.redis_url is not None and self._config.needs_broker:
-            parts.append({"name": "broker", "kind": "broker", "url": redact_url(self._config.redis_url)})
+            urls = " ".join(map(redact_url, self._config.redis_url.split()))
+            parts.append({"name": "broker", "kind": "broker", "url": urls})
         where = redact_url(self._config.database_url) if self._config.database_url else self._database_url
         parts.append({"name": "storage", "kind": "storage", "url": where})
         return parts
@@ -242,6 +264,10 @@ class _Composer:
 
 def _module_of(version: Version) -> str:
     return "reference_gateway.monolith" if version.shape == "monolith" else "reference_gateway.gateway"
+
+
+def _redis_url(port: int) -> str:
+    return f"redis://{LOOPBACK}:{port}/0"
 
 
 def _authority(host: str, port: int) -> str:

@@ -37,6 +37,7 @@ class Part:
         name: unique in the stack, e.g. "gateway-1".
         kind: "gateway" (a node of any version), "godserver", "api", "service" or "broker".
         argv, env: the program and its whole environment.
+        again: what to execute in place of `argv` when it is started again after ending unasked; empty = the same.
         module: the package whose `main` the nursery forks a process for, in place of executing `argv`; "" = none.
         host, port: where it listens; `probe` is asked there.
         url: what a person or a client uses; never holds a secret.
@@ -55,6 +56,7 @@ class Part:
     log_file: Path
     version: str = ""
     module: str = ""
+    again: Sequence[str] = ()
 
     process: Process | None = None
     state: State = State.STOPPED

@@ -118,7 +118,7 @@ class Supervisor:
             if part.module:
                 process = await self._nursery.fork(part.name, part.module, part.env, part.log_file)
             else:
-                process = spawn(part.argv, part.env, part.log_file)
+                process = spawn(part.again if part.restarts and part.again else part.argv, part.env, part.log_file)
         except OSError as error:
             raise PartFailedError(f"{part.name} cannot be started: {error}") from None
         part.process = process

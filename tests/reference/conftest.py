@@ -30,9 +30,10 @@ UPGRADE = (
 
 
 class ValkeyProcess:
-    """A Valkey on a free loopback port, without persistence; ended by its pid."""
+    """A Valkey on a free loopback port, without persistence; ended by its pid. `follows`: port of its primary."""
 
-    def __init__(self) -> None:
+    def __init__(self, follows: int | None = None) -> None:
+        self.follows = follows
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -53,6 +54,8 @@ class ValkeyProcess:
                 "",
                 "--appendonly",
                 "no",
+                *("--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"),
+                *(() if self.follows is None else ("--replicaof", f"127.0.0.1 {self.follows}")),
             ],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,

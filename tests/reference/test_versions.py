@@ -12,7 +12,7 @@ from reference_gateway.stack.config import find_versions
 
 
 def test_names_are_those_of_the_story_in_its_order():
-    assert versions.names() == ("sync", "bifrost-1", "bifrost-2", "bifrost-3", "bifrost-4", "bifrost-5")
+    assert versions.names() == ("sync", "bifrost-1", "bifrost-2", "bifrost-3", "bifrost-4", "bifrost-5", "bifrost-6")
 
 
 def test_each_row_of_the_split_keeps_the_cures_of_the_one_before_and_adds_to_them():
