@@ -110,11 +110,11 @@ class Servers:
                 return
             roles = await asyncio.gather(*(self._role(url) for url in self._urls))
             found = [at for at, role in enumerate(roles) if role is not None and role[0] == "master"]
-            if not found and self._promotes:
-                found = await self._promote(roles)
+            promoted = await self._promote(roles) if self._promotes and not found else []
+            found = found or promoted
             if not found:
                 log.warning("no server of the broker is its primary now")
-            elif failed not in found:
+            elif promoted or failed not in found:
                 self._primary = found[0]
                 self.failovers += 1
                 log.warning("the primary of the broker is %s now", _where(self._urls[self._primary]))

@@ -14,9 +14,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from reference_gateway.broker import BrokerError, RedisBroker
+from reference_gateway.broker import BrokerError
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,23 @@ class _Message(NamedTuple):
     data: bytes
 
 
+class Redundant(Protocol):
+    """A broker that may change its primary, and counts how often it did."""
+
+    @property
+    def failovers(self) -> int:
+        """How often another server became the primary."""
+        ...
+
+    async def publish(self, channel: str, data: bytes) -> None:
+        """Publish once. Raises `BrokerError` if that is not known to have worked."""
+        ...
+
+
 class Outbox:
     """Publish through `broker`, patiently. Create it inside the event loop."""
 
-    def __init__(self, broker: RedisBroker) -> None:
+    def __init__(self, broker: Redundant) -> None:
         self._broker = broker
         self._queue: deque[_Message] = deque()
         self._recent: deque[tuple[float, _Message]] = deque()

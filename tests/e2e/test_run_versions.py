@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -131,3 +133,34 @@ def test_session_recovery_loses_nothing_across_a_full_drop(loadtest_run) -> None
     fanout = recovering.result["fanout"]
     assert fanout["caught_up"] == fanout["missed_away"]
     assert fanout["lost"] == fanout["duplicated"] == fanout["late"] == 0
+
+
+def test_retry_slots_bring_each_client_back_with_few_attempts(loadtest_run) -> None:
+    """The same refusals as without slots, but each says when: the crowd comes back at the admitted rate."""
+    listening = STORM.replace('policy = "fixed"\ndelay = "200ms"', 'policy = "retry-after"\nbase = "200ms"')
+    run = loadtest_run(listening, "--set", "target.version=bifrost-3")
+    recovery = storm_of(run)
+    assert run.result["connections"]["failures"]["http_503"] > CLIENTS / 3
+    assert recovery["amplification"] <= 4
+    assert max(connected_per_s(run)) <= 1.6 * ADMITTED_PER_S
+
+
+def test_killed_broker_closes_no_socket_and_loses_nothing_where_it_has_a_replica(loadtest_run) -> None:
+    calm = STORM.partition("[[faults]]")[0].replace('"9s"', '"5s"')
+    runs = [
+        loadtest_run(calm, "--set", f"target.version={version}", "--set", "publish.rate=100/s", name=version)
+        for version in ("bifrost-5", "bifrost-6")
+    ]
+    for run in runs:
+        ready_file = run.until(lambda run=run: run.folders and next(iter(run.folder.glob("logs/stack.json")), None))
+        ready = run.until(lambda file=ready_file: json.loads(file.read_text() or "null"))
+        run.until_said("phase=hold")
+        (pid,) = (part["pid"] for part in ready["parts"] if part["name"] == "broker")
+        os.kill(pid, signal.SIGKILL)
+    for run in runs:
+        assert run.wait(60) in (0, 1), run.said
+        assert run.result["fanout"]["imbalance"] == 0
+        assert run.result["connections"]["drops"] == {}
+    alone, redundant = (run.result["fanout"] for run in runs)
+    assert alone["lost"] > 0
+    assert redundant["lost"] == redundant["duplicated"] == redundant["late"] == 0

@@ -164,6 +164,27 @@ def test_unknown_session_gets_a_new_one_and_connecting_twice_is_an_error() -> No
     run(scenario)
 
 
+def test_outage_of_the_broker_is_made_up_from_its_log() -> None:
+    async def scenario(node: Node) -> None:
+        client, _, _ = await connect(node)
+        await subscribe(client, "a")
+        await publish(node, "a", 1)
+        broker = node.broker
+        assert isinstance(broker, MemoryBroker)
+        for offset in (2, 3):  # in the log, but this node never heard of it
+            broker._logs["collection:a"].append(b'{"revision":1,"offset":"%d"}' % offset)
+        node.hub.restored()
+        await settle()
+        await publish(node, "a", 3, 4)  # 3 is published twice
+        assert offsets_of_any(client) == [1, 2, 3, 4]
+
+    run(scenario)
+
+
+def offsets_of_any(client: FakeClient) -> list[int]:
+    return [int(json.loads(text[2:])[-1]) for text in client.took_texts()]
+
+
 def test_offsets_grow_even_when_the_clock_goes_back() -> None:
     ticks = iter([5_000, 5_000, 9_000, 1_000])
     offsets = Offsets(lambda: next(ticks))
