@@ -92,8 +92,14 @@ class Servers:
             raise
 
     async def read(self, *command: Any) -> Any:
-        """Run a command on the server that is listened to. Raises as `write`."""
-        return await self._clients[self._listening].execute_command(*command)
+        """Run a command on the server that is listened to, or else on another. Raises as `write`."""
+        first, *others = range(self._listening, self._listening + len(self._urls))
+        try:
+            return await self._clients[first].execute_command(*command)
+        except (RedisError, OSError):
+            for other in others:
+                return await self._clients[other % len(self._urls)].execute_command(*command)
+            raise
 
     async def close(self) -> None:
         """End all connections."""

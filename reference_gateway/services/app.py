@@ -42,7 +42,7 @@ def build_app(database_url: str, redis_url: str, kept: int = 0, *, patient: bool
         store = await RevisionStore.open(database_url)
         broker = RedisBroker(redis_url, kept=kept, promotes=patient)
         outbox = Outbox(broker) if patient else None
-        app.state.collections = Collections(store, outbox or broker, Offsets() if kept else None)
+        app.state.collections = Collections(store, broker if outbox is None else outbox, Offsets() if kept else None)
         try:
             yield
         finally:

@@ -99,10 +99,11 @@ def test_refusals_let_the_crowd_in_at_the_admitted_rate_and_slots_save_the_attem
     assert "http_503" not in naive.result["connections"]["failures"]
     for run, recovery in ((refusing, refused), (slotting, slotted)):
         assert max(connected_per_s(run)) <= 1.6 * ADMITTED_PER_S  # rate, burst, and the edges of the clock
-        assert run.result["connections"]["failures"]["http_503"] > CLIENTS / 3
         assert recovery["t_conn_s"]["99"] > 2 > before["t_conn_s"]["99"]
-    assert refused["amplification"] > 2 * slotted["amplification"]
-    assert slotted["amplification"] <= 4
+    assert refusing.result["connections"]["failures"]["http_503"] > CLIENTS
+    assert slotting.result["connections"]["drops"] == {"close_4013": CLIENTS}
+    assert refused["amplification"] > 3
+    assert slotted["amplification"] <= 1.5  # told at the close already when to come back
 
 
 def test_handover_closes_clients_at_its_pace_and_each_comes_back_at_once(loadtest_run) -> None:
@@ -132,14 +133,15 @@ def test_session_recovery_loses_nothing_across_a_full_drop(loadtest_run) -> None
         assert run.result["fanout"]["imbalance"] == 0
         assert run.result["fanout"]["missed_away"] > CLIENTS
         assert run.result["connections"]["at_end"] == CLIENTS
-    assert without.result["fanout"]["caught_up"] == 0
+    # Without it a few copies still come: published in the moment before a subscription is acknowledged again.
+    assert without.result["fanout"]["caught_up"] < without.result["fanout"]["missed_away"] / 5
     fanout = recovering.result["fanout"]
     assert fanout["caught_up"] == fanout["missed_away"]
     assert fanout["lost"] == fanout["duplicated"] == fanout["late"] == 0
 
 
 def test_killed_broker_closes_no_socket_and_loses_nothing_where_it_has_a_replica(loadtest_run) -> None:
-    calm = STORM.partition("[[faults]]")[0].replace('"9s"', '"5s"')
+    calm = STORM.partition("[[faults]]")[0]
     runs = [
         loadtest_run(calm, "--set", f"target.version={version}", "--set", "publish.rate=100/s", name=version)
         for version in ("bifrost-5", "bifrost-6")
