@@ -93,13 +93,14 @@ class Servers:
 
     async def read(self, *command: Any) -> Any:
         """Run a command on the server that is listened to, or else on another. Raises as `write`."""
-        first, *others = range(self._listening, self._listening + len(self._urls))
-        try:
-            return await self._clients[first].execute_command(*command)
-        except (RedisError, OSError):
-            for other in others:
-                return await self._clients[other % len(self._urls)].execute_command(*command)
-            raise
+        turns = 2 * len(self._urls) if self.redundant else 1  # a connection may be a dead server's: then a new one
+        for turn in range(self._listening, self._listening + turns - 1):
+            try:
+                return await self._clients[turn % len(self._urls)].execute_command(*command)
+            except (RedisError, OSError) as error:
+                log.info("another server is asked: %s", error)
+        last = (self._listening + turns - 1) % len(self._urls)
+        return await self._clients[last].execute_command(*command)
 
     async def close(self) -> None:
         """End all connections."""

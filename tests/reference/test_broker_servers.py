@@ -86,35 +86,37 @@ def test_killed_servers_cost_no_message_and_the_reader_takes_no_writes(
 
             await until(done)
 
-        reader.enter_room("session", "c")
-        await publish(range(50))
-        await all_heard(50)
-        assert await commands(replica, "xadd") == await commands(primary, "xadd")  # replicated, not asked for
+        try:
+            reader.enter_room("session", "c")
+            await publish(range(50))
+            await all_heard(50)
+            assert await commands(replica, "xadd") == await commands(primary, "xadd")  # replicated, not asked for
 
-        await publish(range(50, 150), lambda number: primary.stop() if number == 100 else None)
-        await all_heard(150)
-        assert refilled == 0, "the reader's own server was never away"
-        assert writer.failovers == 1
-        assert (await role(replica))[0] == b"master"
-        assert await reader.rooms("session") == ["c"]
+            await publish(range(50, 150), lambda number: primary.stop() if number == 100 else None)
+            await all_heard(150)
+            assert refilled == 0, "the reader's own server was never away"
+            assert writer.failovers == 1
+            assert (await role(replica))[0] == b"master"
+            assert await reader.rooms("session") == ["c"]
 
-        primary.follows = replica.port  # as the stack starts it again
-        primary.start()
-        await linked(primary)
-        await publish(range(150, 250), lambda number: replica.stop() if number == 200 else None)
+            primary.follows = replica.port  # as the stack starts it again
+            primary.start()
+            await linked(primary)
+            await publish(range(150, 250), lambda number: replica.stop() if number == 200 else None)
 
-        async def kept() -> bool:
-            return {int(data) for data in await reader.history(CHANNEL)} == set(range(250))
+            async def kept() -> bool:
+                return {int(data) for data in await reader.history(CHANNEL)} == set(range(250))
 
-        async def back() -> bool:
-            return reader.healthy and refilled == 1
+            async def back() -> bool:
+                return reader.healthy and refilled == 1
 
-        await until(back)
-        await until(kept)
-        assert writer.failovers == 2
-        await outbox.close()
-        await writer.close()
-        await reader.close()
+            await until(back)
+            await until(kept)
+            assert writer.failovers == 2
+        finally:
+            await outbox.close()
+            await writer.close()
+            await reader.close()
 
     asyncio.run(body())
 
