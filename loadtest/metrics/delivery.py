@@ -57,7 +57,7 @@ class Delivery:
     """The account of one interval.
 
     `counts`: copies by kind; expected, delivered, lost; reordered and replayed (of delivered); the same by class;
-    missed while away, and caught_up of those (first copies among early and extra); imbalance; announced_late and
+    missed_away, and caught_up of those (first copies among early and extra); imbalance; announced_late and
     announced_twice (announcements refused); untraced (parts beyond MOST_TRACES).
     """
 

@@ -309,7 +309,7 @@ class Ledger:
         eligible, lost = self._count_heads(book, expected)
         traced = book.seq % self._trace_every == 0
         self._delivery.close(book, expected, eligible, lost, traced=traced)
-        self._delivery.counts["missed"] += self._absences.missed(book.channel, book.sched_ns)
+        self._delivery.counts["missed_away"] += self._absences.missed(book.channel, book.sched_ns)
         self._delivery.counts["caught_up"] += len(book.caught_up or ())
         self._streams[book.channel, book.epoch].close(book)
 

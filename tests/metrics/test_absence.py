@@ -54,11 +54,11 @@ def counts_after(*, replay: bool) -> dict[str, int]:
 def test_message_missed_while_away_is_caught_up_by_its_first_copy_and_never_lost() -> None:
     counts = counts_after(replay=True)
     assert (counts["expected"], counts["delivered"], counts["lost"]) == (2, 2, 0)
-    assert (counts["missed"], counts["caught_up"]) == (1, 1)
+    assert (counts["missed_away"], counts["caught_up"]) == (1, 1)
     assert (counts["early"], counts["extra"]) == (1, 1)
 
 
 def test_message_missed_while_away_and_never_replayed_is_missed() -> None:
     counts = counts_after(replay=False)
     assert (counts["expected"], counts["delivered"], counts["lost"]) == (2, 2, 0)
-    assert (counts["missed"], counts["caught_up"]) == (1, 0)
+    assert (counts["missed_away"], counts["caught_up"]) == (1, 0)
