@@ -18,7 +18,7 @@ from loadtest.metrics.packed import HIGHEST_NS, LOWEST_NS, Counts, Packed
 class Tally(Distribution):
     """A sum of histograms.
 
-    Cost: 15 us to add 2,500 buckets of one worker, 10 us to add another tally (measured, one of two busy cores).
+    Cost: 13 us to add 2,500 buckets of one worker, 4 us to add another tally (measured, one of two busy cores).
     """
 
     __slots__ = ("count", "counts", "max_ns", "min_ns", "negative")

@@ -70,7 +70,7 @@ def header(started_at: datetime) -> bytes:
 def interval_line(tag: str, start_s: float, length_s: float, tally: Tally) -> bytes:
     """Return the line of one interval.
 
-    Cost: 1 ms (measured, one of two busy cores), most of it HdrHistogram's own encoding.
+    Cost: 0.1 to 0.4 ms for 2 to 2,500 buckets (measured, one of two busy cores).
 
     Raises:
         ValueError: the tag is empty, too long, or has a comma or white space in it.
