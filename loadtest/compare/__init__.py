@@ -2,9 +2,12 @@
 
     run folders --group.gather--> Group, Group --comparison.compare--> Comparison
         figures of a metric, one per run ---> sample.Pair --interval, effect--> difference, ratio, delta, MDE
+        neighbours in time             ---> blocks ----> drift of the machine taken out
         all metrics together           ---> permutation --> p held over the family --verdict--> better | worse | ...
         caveats (profiles, machines, clocks, order) are values beside the verdicts
-    Comparison --gate.decide--> exit code and one sentence          figures in time --change_points--> where it changed
+    Comparison --gate.pass_or_stop--> exit code and one sentence
+    runs of a profile --history.trace, change_points--> where a metric changed
+    interleaving: the order in which a benchmark runs versions
 
 Laws: the unit of replication is the run. What was left out of a statistic is named in it. A comparison is always with
 the first group, the baseline.
