@@ -150,8 +150,8 @@ def fill(page: Page, *, seconds: int, deploy: str, version: str) -> None:
     """Fill the form that is open."""
     page.locator("input[name=userCount]").fill("150")
     page.locator("input[name=runTime]").fill(f"{seconds}s")
-    choose(page, "stack_deploy", deploy)
-    choose(page, "stack_version", version)
+    choose(page, "stackDeploy", deploy)
+    choose(page, "stackVersion", version)
 
 
 def two_press_deploy_at_once(page: Page, other: Page, url: str, picture: Picture) -> None:
@@ -220,7 +220,7 @@ def test_stop_keeps_what_was_measured_and_what_cannot_start_is_said_in_the_form(
     run = loadtest_run("smoke", "--web", "--web-port", "0", "--set", "duration=60s")
     url, page = web_url(run), open_page()
     page.goto(url)
-    choose(page, "stack_deploy", "none")
+    choose(page, "stackDeploy", "none")
     page.locator("input[name=host]").fill("ws://127.0.0.1:9/socket.io/")
     page.locator("form button[type=submit]").click()
     expect(page.get_by_role("alert")).to_contain_text("127.0.0.1:9", timeout=SLOW_MS)
