@@ -35,6 +35,8 @@ Entry = Callable[..., int]
 """`run_worker(master_host=, master_port=, role=, profile_path=, run_id=) -> exit code`."""
 
 ENTRY = "loadtest.users.worker:run_worker"
+WORKERS_PER_CORE = "LOADTEST_WORKERS_PER_CORE"
+"""Read by `users.engine`."""
 ROLES = ("herd", "publisher")
 HEARD = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 """Blocked in the nursery and taken one by one with sigtimedwait: no handler ever runs between two bytecodes."""
@@ -173,13 +175,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def yield_the_core(workers: int) -> None:
-    """Run as a batch process where more workers than cores share a machine.
+    """Run as a batch process where more workers than cores share a machine, and let the engine know how many do.
 
     A batch process is not switched to the moment something arrives for it: it finds more to do when its turn comes.
     With six workers and six gateway nodes on two cores that brought 7,000-8,000 connects a second instead of 5,000.
     Publishers stay as they are, and so go first.
     """
-    if workers > len(os.sched_getaffinity(0)):
+    cores = len(os.sched_getaffinity(0))
+    os.environ[WORKERS_PER_CORE] = f"{workers / cores:g}"
+    if workers > cores:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 

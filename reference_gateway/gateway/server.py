@@ -30,6 +30,7 @@ from .heartbeat import Heartbeat
 from .hub import Hub
 from .measures import Measures, prometheus
 from .recovery import Recovery
+from .rounds import work_in_rounds
 from .session import OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
+_DOORS = 32  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
 _DRAIN_STEP_S = 0.02
 _KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
@@ -89,7 +91,7 @@ class Node:
         self._connections = 0  # WebSockets that are not closing
         self._gone = asyncio.Event()
         self._loop = loop
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweep_at_s = loop.time() + _SWEEP_S
         self._tick_at_s = loop.time() + self.heartbeat.tick_s
         self._timer: asyncio.Handle = loop.call_at(self._tick_at_s, self._tick)
@@ -109,7 +111,13 @@ class Node:
             reuse_port=settings.reuse_port,
         )
         listener.setblocking(False)
-        self._server = await self._loop.create_server(self._door(), sock=listener, backlog=settings.backlog)
+        protocol = self._door()
+        doors = [listener, *(listener.dup() for _ in range(_DOORS - 1) if settings.rest_s)]
+        for door in doors:
+            server = await self._loop.create_server(protocol, sock=door, backlog=settings.backlog)
+            self._servers.append(server)
+        if settings.rest_s:
+            work_in_rounds(self._loop, settings.rest_s)
         port: int = listener.getsockname()[1]
         return port
 
@@ -123,8 +131,8 @@ class Node:
     async def drain(self) -> None:
         """Accept no more, tell every client to go at the pace of `_drain_s`, and wait a moment for them to leave."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         sessions = list(self.heartbeat)
         over_s = self._drain_s(len(sessions))
         log.info("draining %d connections over %g s", len(sessions), over_s)

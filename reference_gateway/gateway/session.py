@@ -23,7 +23,7 @@ from wsproto.frame_protocol import Opcode
 from reference_gateway import wire
 
 from . import packets
-from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_text, text_frame
+from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
 
 if TYPE_CHECKING:
     from .heartbeat import Pinged
@@ -200,9 +200,12 @@ class Session(asyncio.Protocol):
         measures.bytes_in += len(data)
         try:
             if self.assembly is None:
-                text = short_text(data)
-                if text is not None:
-                    self._receive_text(text)
+                texts = short_texts(data)
+                if texts is not None:
+                    for text in texts:
+                        self._receive_text(text)
+                        if self.state >= CLOSING:
+                            return
                     return
                 self.assembly = Assembly()
             assembly = cast(Assembly, self.assembly)

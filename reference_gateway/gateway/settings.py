@@ -38,6 +38,7 @@ class Settings:
     queue_bytes: int = 256 * 1024  # RG_QUEUE_BYTES: outgoing queue of a connection, behind the kernel's
     backlog: int = 16_384  # RG_BACKLOG: the kernel caps it at net.core.somaxconn
     reuse_port: bool = False  # RG_REUSE_PORT=1
+    rest_s: float = 0.0  # RG_REST_S: rest before each look at the sockets (`rounds`); for nodes that share a core
     upstream_connections: int = 32  # RG_UPSTREAM_CONNECTIONS: HTTP connections to the API
     upstream_outstanding: int = 4096  # RG_UPSTREAM_OUTSTANDING: unanswered messages of all clients
     upstream_per_client: int = 64  # RG_UPSTREAM_PER_CLIENT: unanswered messages of one client
@@ -90,6 +91,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         queue_bytes=count("RG_QUEUE_BYTES", default.queue_bytes, 1, 1 << 30),
         backlog=count("RG_BACKLOG", default.backlog, 1, 65_535),
         reuse_port=read_text(env, "RG_REUSE_PORT", "0") == "1",
+        rest_s=seconds("RG_REST_S", default.rest_s, 0, 1),
         upstream_connections=count("RG_UPSTREAM_CONNECTIONS", default.upstream_connections, 1, 10_000),
         upstream_outstanding=count("RG_UPSTREAM_OUTSTANDING", default.upstream_outstanding, 1, 1_000_000),
         upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),

@@ -34,6 +34,8 @@ LOOPBACK: Final = "127.0.0.1"
 #: A drain sends clients away a little slower than the others let them in, so that nobody meets a refusal.
 DRAIN_SHARE: Final = 0.9
 LIFETIME_S: Final = 3600.0
+_REST_S_PER_NODE: Final = 0.005  # of those that share a core
+_MANY_NODES: Final = 4  # on a core
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -230,7 +232,7 @@ class _Composer:
                 "RG_API_URL": f"http://{LOOPBACK}:{self._ports['api']}",
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
-                "RG_CROWDED": str(int(self._config.nodes > len(os.sched_getaffinity(0)))),
+                "RG_REST_S": f"{self._rest_s():.4f}",
             }
             if version.admission:
                 env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
@@ -243,6 +245,11 @@ class _Composer:
             if version.session_recovery:
                 env["RG_SESSION_KEY"] = self._session_key
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
+
+    def _rest_s(self) -> float:
+        """Return how long a node rests before each look at its sockets (`gateway.rounds`)."""
+        nodes_per_core = len(self._nodes) / len(os.sched_getaffinity(0))
+        return _REST_S_PER_NODE * nodes_per_core if nodes_per_core > _MANY_NODES else 0.0
 
     def _godserver(self) -> Part:
         fleet: dict[str, list[str]] = {version.name: [] for version in self._config.versions}

@@ -19,7 +19,7 @@ from reference_gateway.gateway.framing import (
     close_frame,
     is_close,
     pong_frame,
-    short_text,
+    short_texts,
     text_frame,
 )
 
@@ -132,15 +132,15 @@ def test_oversize_is_refused_on_the_declared_length(chunks: list[bytes]) -> None
     assert caught.value.close is wire.TOO_BIG
 
 
-@given(
-    st.binary(max_size=140)
-    | st.builds(masked, st.sampled_from([0x81, 0x01, 0x82, 0x89, 0xC1]), st.binary(max_size=127))
-)
-def test_short_text_agrees_with_wsproto(data: bytes) -> None:
+_FRAMES = st.builds(masked, st.sampled_from([0x81, 0x81, 0x81, 0x01, 0x82, 0x89, 0xC1]), st.binary(max_size=127))
+
+
+@given(st.binary(max_size=140) | st.lists(_FRAMES, max_size=4).map(b"".join))
+def test_short_texts_agree_with_wsproto(data: bytes) -> None:
     try:
-        text = short_text(data)
+        texts = short_texts(data)
     except UnicodeDecodeError:
-        text = None
+        texts = None
         with pytest.raises(FramingError):
             read([data])
     peer = FrameProtocol(False, [])
@@ -149,19 +149,26 @@ def test_short_text_agrees_with_wsproto(data: bytes) -> None:
         frames = list(peer.received_frames())
     except ParseFailed:
         frames = []
-    if text is not None:
-        assert [(f.opcode, f.payload, f.message_finished) for f in frames] == [(Opcode.TEXT, text, True)]
-        assert read([data]) == [(1, text)]
+    if texts is not None:
+        assert [(f.opcode, f.payload, f.message_finished) for f in frames] == [
+            (Opcode.TEXT, one, True) for one in texts
+        ]
+        assert read([data]) == [(1, one) for one in texts]
 
 
-@given(st.text(max_size=41))
-def test_short_text_takes_every_short_text_frame(text: str) -> None:
-    if len(text.encode()) <= 125:
-        assert short_text(masked(0x81, text.encode())) == text
+@given(st.lists(st.text(max_size=41).filter(lambda text: len(text.encode()) <= 125), min_size=1, max_size=4))
+def test_short_texts_take_every_short_text_frame(texts: list[str]) -> None:
+    assert short_texts(b"".join(masked(0x81, text.encode()) for text in texts)) == texts
 
 
-def test_short_text_leaves_unmasked_frames_to_the_reader_even_where_lengths_fit() -> None:
-    assert short_text(b"\x81\x02hi" + b"\x81\x02ho") is None
+def test_short_texts_leave_a_chunk_with_an_unfinished_frame_to_the_reader() -> None:
+    whole = masked(0x81, b"hello")
+    assert short_texts(whole + whole[:-1]) is None
+    assert short_texts(b"") is None
+
+
+def test_short_texts_leave_unmasked_frames_to_the_reader_even_where_lengths_fit() -> None:
+    assert short_texts(b"\x81\x02hi" + b"\x81\x02ho") is None
     with pytest.raises(FramingError):
         read([b"\x81\x02hi" + b"\x81\x02ho"])
 

@@ -1,0 +1,87 @@
+"""The engine's turns: at once for whoever has a core, in rounds for whoever shares one and has clients on their way."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Any, cast
+
+import gevent
+import pytest
+from gevent import monkey
+
+from loadtest.herd.herd import MAX_EVENTS, Herd
+from loadtest.launch import nursery
+from loadtest.users.engine import WORKERS_PER_CORE, Engine
+
+
+class CountingHerd:
+    """A herd with one socket that is always readable."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.poller = cast(Any, monkey.get_original("select", "epoll"))()
+        self.near, self.far = socket.socketpair()
+        self.poller.register(self.near.fileno(), select.EPOLLIN)
+        self.far.send(b"x")
+        self.is_quiet = quiet
+        self.ledger = None
+        self.turns = self.ticks = 0
+        self.full_turns = 0
+
+    def turn(self) -> int:
+        self.turns += 1
+        self.full_turns -= 1
+        return MAX_EVENTS if self.full_turns >= 0 else 1
+
+    def tick(self) -> bool:
+        self.ticks += 1
+        return False
+
+    def end(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+def watch(herd: CountingHerd, seconds: float) -> None:
+    """Give `herd` an engine of its own for a while."""
+    engine = Engine()
+    engine.add(cast(Herd, herd))
+    try:
+        gevent.sleep(seconds)
+    finally:
+        engine.stop()
+        herd.poller.close()
+        herd.end()
+
+
+@pytest.fixture
+def _crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKERS_PER_CORE, "5")  # a round of 45 ms
+
+
+def test_herd_with_a_core_gets_its_turn_at_once() -> None:
+    herd = CountingHerd(quiet=False)
+    watch(herd, 0.15)
+    assert herd.turns > 50
+    assert 5 <= herd.ticks <= 20
+
+
+@pytest.mark.usefixtures("_crowded")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_herd_of_many_workers_works_in_rounds(quiet: bool) -> None:
+    herd = CountingHerd(quiet=quiet)
+    watch(herd, 0.4)
+    assert 2 <= herd.ticks <= 9
+    assert herd.turns <= 2 * herd.ticks
+
+
+@pytest.mark.usefixtures("_crowded")
+def test_round_goes_on_until_nothing_more_has_come() -> None:
+    herd = CountingHerd(quiet=False)
+    herd.full_turns = 40
+    watch(herd, 0.12)
+    assert herd.turns >= 40
+
+
+def test_launcher_and_engine_speak_of_the_same_variable() -> None:
+    assert nursery.WORKERS_PER_CORE == WORKERS_PER_CORE
