@@ -12,6 +12,7 @@ from __future__ import annotations
 import locust  # noqa: F401  # isort: skip  # first: it patches the standard library, which must happen before ssl is in use
 
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -50,7 +51,7 @@ from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.recorder import Observer, Recorder
 from loadtest.users.shipment import pack
 from loadtest.users.verdict import manifest_facts
-from loadtest.users.worker import HEARTBEAT_LIVENESS
+from loadtest.users.worker import silence_s
 
 EXPECT_TIMEOUT_S = 600.0
 NEVER = -(1 << 40)
@@ -140,7 +141,7 @@ class _Session:
         ]
         with folder:
             self._write_manifest(folder, staff.all_workers + staff.all_publishers)
-            self._start_master()
+            self._start_master(staff)
             assert self._environment is not None
             facts = {"tags": dict(self._options.tags)}
             recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
@@ -183,8 +184,8 @@ class _Session:
         folder.write_profile(self._profile.to_toml(redact=True))
         folder.write_manifest(manifest_facts(self._profile, workers, self._options.tags))
 
-    def _start_master(self) -> None:
-        runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
+    def _start_master(self, staff: Staff) -> None:
+        runners.HEARTBEAT_LIVENESS = silence_s(staff.workers / len(os.sched_getaffinity(0)))
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
         bind = self._options.bind
         host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)

@@ -20,19 +20,28 @@ from locust.runners import WorkerRunner
 
 from loadtest.errors import ExitCode, TargetUnreachableError
 from loadtest.users.attach import make_bridge
+from loadtest.users.engine import workers_per_core
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.worker_bridge import WorkerBridge
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_LIVENESS = 30
-"""Heartbeats (one a second) a busy worker may miss before it counts as lost."""
 MASTER_SILENCE_S = 30
 """Without a heartbeat of the master for this long, a worker ends."""
+SILENCE_S_PER_WORKER = 5
+"""So much longer may either be silent for each worker that shares a core: in a storm each has its part of it only."""
 JOIN_TIMEOUT_S = 60
 """A worker that no master answers gives up."""
 JOIN_STEP_S = 5
 FAREWELL_S = 0.2
+
+
+def silence_s(workers_per_core: float) -> int:
+    """Return the seconds, and the heartbeats, after which a worker takes its master for lost, and the other way round.
+
+    A worker of this machine that ends is known at once, by its parent.
+    """
+    return MASTER_SILENCE_S + round(SILENCE_S_PER_WORKER * max(0.0, workers_per_core - 1))
 
 
 def run_worker(
@@ -54,8 +63,8 @@ def run_worker(
         The exit code: 0; 2 when the master refused this worker; 4 when it never answered or fell silent.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    runners.HEARTBEAT_LIVENESS = HEARTBEAT_LIVENESS
-    runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
+    patience_s = silence_s(workers_per_core())
+    runners.MASTER_HEARTBEAT_TIMEOUT = patience_s
     runners.CONNECT_TIMEOUT = min(JOIN_STEP_S, JOIN_TIMEOUT_S)
     runners.CONNECT_RETRY_COUNT = JOIN_TIMEOUT_S // JOIN_STEP_S - 1  # that many retries after the first try
     gevent.signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the whole group: the master decides
@@ -77,7 +86,7 @@ def run_worker(
     if bridge.outcome is not None:
         return int(bridge.outcome.exit_code)
     heard = runner.last_heartbeat_timestamp
-    if heard is not None and time.time() - heard > MASTER_SILENCE_S:
+    if heard is not None and time.time() - heard > patience_s:
         logger.error("%s fell silent; it was last heard %.0f s ago", master, time.time() - heard)
         return int(ExitCode.UNREACHABLE)
     return int(ExitCode.PASS)

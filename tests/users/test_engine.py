@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import socket
+import statistics
+import time
 from typing import Any, cast
 
 import gevent
@@ -13,6 +16,8 @@ from gevent import monkey
 from loadtest.herd.herd import MAX_EVENTS, Herd
 from loadtest.launch import nursery
 from loadtest.users.engine import WORKERS_PER_CORE, Engine
+
+REALLY_SLEEP = monkey.get_original("time", "sleep")
 
 
 class CountingHerd:
@@ -27,9 +32,11 @@ class CountingHerd:
         self.ledger = None
         self.turns = self.ticks = 0
         self.full_turns = 0
+        self.turn_s = 0.0
 
     def turn(self) -> int:
         self.turns += 1
+        REALLY_SLEEP(self.turn_s)
         self.full_turns -= 1
         return MAX_EVENTS if self.full_turns >= 0 else 1
 
@@ -81,6 +88,25 @@ def test_round_goes_on_until_nothing_more_has_come() -> None:
     herd.full_turns = 40
     watch(herd, 0.12)
     assert herd.turns >= 40
+
+
+@pytest.mark.usefixtures("_crowded")
+def test_herd_that_never_finishes_leaves_the_others_their_time() -> None:
+    """Locust's greenlets send heartbeats: in a storm as well."""
+    herd = CountingHerd(quiet=False)
+    herd.full_turns, herd.turn_s = 1_000_000, 0.005
+    seen: list[float] = []
+
+    def beat() -> None:
+        while True:
+            seen.append(time.monotonic())
+            gevent.sleep(0.001)
+
+    beating = gevent.spawn(beat)
+    watch(herd, 1.0)
+    beating.kill()
+    assert herd.turns > 50
+    assert statistics.median(later - earlier for earlier, later in itertools.pairwise(seen)) < 0.1
 
 
 def test_launcher_and_engine_speak_of_the_same_variable() -> None:
