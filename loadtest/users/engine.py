@@ -131,7 +131,8 @@ class Engine:
         self._pace()
         self._expected_ns = now + round(self._tick_s * NS_PER_S)
         for herd in self.herds:
-            self._due(herd)
+            if herd not in self._unfinished:
+                self._due(herd)
         if now >= self._close_at_ns:
             self._close_at_ns = now + round(CLOSE_S * NS_PER_S)
             self._close()

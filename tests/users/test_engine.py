@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import select
 import socket
-import statistics
 import time
 from typing import Any, cast
 
@@ -106,7 +105,9 @@ def test_herd_that_never_finishes_leaves_the_others_their_time() -> None:
     watch(herd, 1.0)
     beating.kill()
     assert herd.turns > 50
-    assert statistics.median(later - earlier for earlier, later in itertools.pairwise(seen)) < 0.1
+    gaps = [later - earlier for earlier, later in itertools.pairwise(seen)]
+    assert sorted(gaps)[-2] < 0.25  # fifty callbacks in a row, as gevent runs them, would be 0.5 s
+    assert herd.ticks * 2 <= herd.turns + 1
 
 
 def test_launcher_and_engine_speak_of_the_same_variable() -> None:
