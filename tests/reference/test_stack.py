@@ -58,6 +58,7 @@ def test_impossible_config_names_the_flag(settings, said):
         ("sync", 1, ["gateway-1", "godserver"]),
         ("sync", 2, ["broker", "gateway-1", "gateway-2", "godserver"]),
         ("bifrost-1", 1, ["broker", "collections", "api", "gateway-1", "godserver"]),
+        ("bifrost-6", 1, ["broker", "broker-replica", "collections", "api", "gateway-1", "godserver"]),
         ("sync+bifrost-1", 1, ["broker", "collections", "api", "gateway-1", "gateway-2", "godserver"]),
     ],
 )
@@ -66,6 +67,26 @@ def test_parts_follow_from_the_version(label, nodes, names):
         composition = compose(config_of(label, nodes=nodes), data, "token")
     assert [part.name for part in composition.parts] == names
     assert len({part.port for part in composition.parts} | {composition.control_port}) == len(names) + 1
+
+
+def test_broker_and_replica_follow_each_other_when_started_again():
+    with DataFolder(None, None) as data:
+        composition = compose(config_of("bifrost-6"), data, "token")
+    one, two = composition.brokers
+    assert "--replicaof" not in one.argv
+    assert two.argv[-3:] == ["--replicaof", LOOPBACK, str(one.port)]
+    assert one.again[-3:] == ["--replicaof", LOOPBACK, str(two.port)]
+    assert two.again[-3:] == ["--replicaof", LOOPBACK, str(one.port)]
+    urls = f"redis://{LOOPBACK}:{one.port}/0 redis://{LOOPBACK}:{two.port}/0"
+    assert [part.env["REDIS_URL"] for part in composition.gateways] == [urls]
+
+
+def test_session_key_is_a_secret_of_the_nodes_that_recover_sessions():
+    with DataFolder(None, None) as data:
+        composition = compose(config_of("bifrost-4+bifrost-5"), data, "token")
+    keys = {part.name: part.env.get("RG_SESSION_KEY", "") for part in composition.parts}
+    assert len(keys.pop("gateway-2")) > 32
+    assert set(keys.values()) == {""}
 
 
 def test_only_public_parts_leave_loopback():
