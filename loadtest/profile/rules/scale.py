@@ -15,7 +15,8 @@ def scaled_keys_are_given_once(profile: Profile) -> Iterator[Objection]:
             ("ramp.connect_timeout", "scale.give_up", "scale.time"),
             "with [scale] it follows from scale.give_up and scale.time; leave it out",
         )
-    if profile.scale is not None and profile.target.departs("admit_per_s"):
+    of_reference = profile.target.stack == "reference"  # others may not set it at all, see `rules.target`
+    if profile.scale is not None and of_reference and profile.target.departs("admit_per_s"):
         yield Objection(
             ("target.admit", "scale.cure.admit"), "with [scale] it follows from scale.cure.admit; leave it out"
         )
