@@ -143,7 +143,16 @@ def test_session_recovery_loses_nothing_across_a_full_drop(loadtest_run) -> None
 def test_killed_broker_closes_no_socket_and_loses_nothing_where_it_has_a_replica(loadtest_run) -> None:
     calm = STORM.partition("[[faults]]")[0]
     runs = [
-        loadtest_run(calm, "--set", f"target.version={version}", "--set", "publish.rate=100/s", name=version)
+        loadtest_run(
+            calm,
+            "--set",
+            f"target.version={version}",
+            "--set",
+            "publish.rate=100/s",
+            "--set",
+            "duration=4s",
+            name=version,
+        )
         for version in ("bifrost-5", "bifrost-6")
     ]
     for run in runs:
