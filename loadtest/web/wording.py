@@ -22,7 +22,7 @@ FORM = {
     "label:`Ramp up (users started/second)`": "label:`Ramp (connections per second)`",
     "label:`Host ${": "label:`Target: the gateway's URL, ws:// or wss:// (empty: the profile's own) ${",
     "children:`Custom parameters`": "children:`Profile and deploy`",
-    "message:`Please use a valid url format e.g. https://google.com`": "message:`A URL such as ws://127.0.0.1:3000/socket.io/`",
+    "message:`Please use a valid url format e.g. https://google.com`": "message:`Empty, or a URL such as ws://127.0.0.1:3000/socket.io/`",
 }
 """For the start form of `loadtest run --web`, where connections are counted and not Locust's users."""
 

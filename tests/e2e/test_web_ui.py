@@ -111,7 +111,9 @@ def until_hold(place: Page | FrameLocator) -> None:
     expect(place.locator("#state")).to_have_text("hold", timeout=SLOW_MS)
 
 
-def end(run: LoadtestRun) -> int:
+def end(run: LoadtestRun, *pages: Page) -> int:
+    for page in pages:
+        page.goto("about:blank")  # a stream that is cut off is a trouble
     run.process.send_signal(signal.SIGINT)
     return run.wait(40)
 
@@ -142,7 +144,7 @@ def test_two_versions_are_run_and_compared_from_the_page_alone(loadtest_run, ope
     until_hold(ours(page))
     expect(ours(page).locator("#state")).to_have_text(VERDICT, timeout=SLOW_MS)
     compare_both(page, picture)
-    assert end(run) in (0, 1, 3)
+    assert end(run, page, other) in (0, 1, 3)
     assert [events_of(folder) for folder in run.folders] == [["deploy"], ["deploy"]]  # one, though two pressed
 
 
@@ -225,12 +227,13 @@ def test_stop_keeps_what_was_measured_and_what_cannot_start_is_said_in_the_form(
     page.locator("form button[type=submit]").click()
     expect(page.get_by_role("alert")).to_contain_text("127.0.0.1:9", timeout=SLOW_MS)
     page.locator("input[name=host]").fill("")
+    page.locator("input[name=host]").blur()  # Locust's hint moves the button
     start(page)
     until_hold(ours(page))
     page.get_by_role("button", name="Stop").click()
     expect(ours(page).locator("#state")).to_have_text("interrupted", timeout=SLOW_MS)
     expect(ours(page).locator("#alert")).to_contain_text("Stopped from the web page.")
-    assert end(run) == 130
+    assert end(run, page) == 130
     assert run.folders[-1].joinpath("report.html").exists()
 
 
@@ -255,7 +258,8 @@ def test_plain_locust_shows_the_same_tabs(locust, gateway, open_page, picture) -
     expect(ours(page).locator("#answer")).to_have_text("drop struck.")
     expect(ours(page).locator("#events tbody tr").first).to_contain_text("100 %", timeout=SLOW_MS)
     picture(page, "9-plain-locust")
-    run.process.send_signal(signal.SIGINT)
+    page.goto("about:blank")
+    run.process.send_signal(signal.SIGTERM)
     run.wait(40)
     assert events_of(run.folder) == ["drop"]
 

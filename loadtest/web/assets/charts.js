@@ -18,12 +18,13 @@ function time() {
 
 function marks({ scale, end }) {
   const shapes = [], annotations = [];
-  let freeFrom = -1, row = 0;
+  const freeFrom = [-1, -1]; // a label needs room; where both rows are full, a mark keeps only its line
   for (const mark of run.marks) {
     const x = mark.t_s / scale, fault = mark.kind !== "phase";
     shapes.push({ type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: colour(fault ? "event" : "muted"), width: fault ? 1.5 : 0.75, dash: fault ? "dash" : "dot" } });
-    row = x < freeFrom ? (row + 1) % 2 : 0;
-    freeFrom = x + 0.12 * end;
+    const row = freeFrom.findIndex((free) => x >= free);
+    if (row < 0) continue;
+    freeFrom[row] = x + 0.12 * end;
     annotations.push({ x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", yshift: 13 * row, xanchor: x > 0.8 * end ? "right" : "left", showarrow: false, text: fault ? `<b>${escaped(mark.mark)}</b>` : PHASES[mark.mark] ?? escaped(mark.mark), font: { size: 11, color: colour(fault ? "event" : "muted") } });
   }
   return { shapes, annotations };

@@ -58,4 +58,5 @@ export function start() {
   document.addEventListener("visibilitychange", look);
   addEventListener("pagehide", () => { source?.close(); source = null; });
   look();
+  load().catch(() => {}); // at once, beside the stream
 }
