@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import resource
 import ssl
 import struct
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from urllib.parse import urlsplit
 from loadtest.clock import NS_PER_S
 from loadtest.errors import UsageError
 
+RESERVED_FILES = 16
+"""Open files that connections leave to everything else in a process: a log, a lookup, a look at its own memory."""
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the local port at connect(), when the destination is known, so ports are reused per destination."""
 
@@ -111,6 +114,9 @@ def connect(target: Target, source: str | None) -> tuple[int, str | None]:
         sock = _socket.socket(target.family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
     except OSError as error:
         return -1, reason_of(error.errno)
+    if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES:  # lowered while we run, maybe
+        sock.close()
+        return -1, "no_file_descriptor"
     try:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         if source is not None and (":" in source) is (target.family == _socket.AF_INET6):

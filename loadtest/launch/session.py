@@ -55,6 +55,7 @@ from loadtest.users.worker import silence_s
 
 EXPECT_TIMEOUT_S = 600.0
 NEVER = -(1 << 40)
+DEFAULT_VERSION = "bifrost-1"
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,9 @@ class _Session:
             self._start_master(staff)
             assert self._environment is not None
             facts = {"tags": dict(self._options.tags)}
-            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observe(folder), parsed, facts)
+            observer = observe(folder)
+            observer.log(_what_starts(self._profile.target, staff))
+            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observer, parsed, facts)
             self._recorder = recorder
             try:
                 control = self._start_processes(folder, staff)
@@ -202,7 +205,7 @@ class _Session:
         with self._uninterrupted():
             if target.stack is not None:
                 self._stack = ReferenceStack.start(
-                    version=target.version or "bifrost-1",
+                    version=target.version or DEFAULT_VERSION,
                     nodes=target.nodes,
                     log_dir=folder.logs_dir,
                     more=_stack_flags(self._profile),
@@ -293,6 +296,17 @@ def _stack_flags(profile: Profile) -> list[str]:
         **stack_limits(profile),
     }
     return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
+
+
+def _what_starts(target: Target, staff: Staff) -> str:
+    """Say what is being started, which takes a second or two."""
+    stack = f"{target.version or DEFAULT_VERSION} with {_several(target.nodes, 'node')}, " if target.stack else ""
+    workers = f"{_several(staff.workers, 'worker')} and {_several(staff.publishers, 'publisher')}"
+    return f"starting {stack}{workers}"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _free_port(host: str) -> int:

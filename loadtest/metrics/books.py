@@ -212,14 +212,11 @@ class Books:
             return None
         return first_ns - 1
 
-    def close_recovered(self) -> list[str]:
-        """Close events whose every client is back; return their names. A later drop is then another event's."""
-        closed = []
-        for event in self.events.values():
-            curve = event.curve
-            if not event.closed and curve.dropped and curve.subscribed_now >= curve.population > 0:
-                event.closed = True
-                closed.append(event.name)
+    def close_events(self, now_ns: int) -> list[Event]:
+        """Close the events that are over and return them. A later drop is then another event's."""
+        closed = [event for event in self.events.values() if not event.closed and event.is_over(now_ns)]
+        for event in closed:
+            event.closed = True
         return closed
 
     # --- to the log and the live view --------------------------------------------------------------------------------

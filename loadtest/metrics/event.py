@@ -9,6 +9,8 @@ from loadtest.metrics.recovery import RecoveryCurve
 
 YOUNG_NS = 5 * NS_PER_S
 """How long after its beginning an event explains every drop, whoever is back already."""
+HARMLESS_NS = 30 * NS_PER_S
+"""An event that has dropped nobody for so long drops nobody: what comes later is another event's."""
 MASS_SHARE = 0.01
 """More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
 
@@ -24,6 +26,12 @@ class Event:
     announced: bool = True
     closed: bool = False
     lost: int = 0
+
+    def is_over(self, now_ns: int) -> bool:
+        """Whether every client that was dropped is back, or nobody was dropped for long enough."""
+        if not self.curve.dropped:
+            return now_ns - self.t0_ns > HARMLESS_NS
+        return self.curve.subscribed_now >= self.curve.population > 0
 
     def explains(self, drop_ns: int) -> bool:
         """Whether a drop at `drop_ns` belongs to this event: it is not over, and not 99 of 100 dropped ones are back.

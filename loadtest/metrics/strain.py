@@ -28,6 +28,9 @@ class _Worker:
     cpu_percent: float = 0.0
     worst_ns: int = -1
     worst_at_ns: int = 0
+    heard_ns: int = 0
+    stood_ns: int = 0
+    stood_until_ns: int = 0
     queue_worst_ns: int = -1
     queue_worst_at_ns: int = 0
     queue_cpu_percent: float = 0.0
@@ -64,6 +67,10 @@ class Strain:
         if waited_ns is not None and waited_ns > worker.queue_worst_ns:
             worker.queue_worst_ns, worker.queue_worst_at_ns = waited_ns, report.t_ns
             worker.queue_cpu_percent = report.cpu_percent
+        gap_ns = report.t_ns - worker.heard_ns
+        if worker.heard_ns and gap_ns > worker.stood_ns:
+            worker.stood_ns, worker.stood_until_ns = gap_ns, report.t_ns
+        worker.heard_ns = report.t_ns
 
     def receive_queue(self) -> QueueTotal:
         """Return the receive queues of all workers as one."""
@@ -76,7 +83,8 @@ class Strain:
         """Return "workers" of "generator" in run.json, by number.
 
         Keys: worker, loop_lag_p99_ms and lateness_p99_ms over the run, cpu_max_percent of one interval, worst_ms (the
-        larger of both p99 in the worst interval) and worst_at_s (its end, since the start of the run); receive_queue,
+        larger of both p99 in the worst interval), worst_at_s (its end, since the start of the run), stood_s (the
+        longest time between two reports, which it makes once a second) and stood_until_s; receive_queue,
         None where nothing was sampled: p99_ms over the run, worst_ms (the p99 of the worst interval), worst_at_s, and
         cpu_percent, what the worker used of a core in it.
         """
@@ -89,6 +97,8 @@ class Strain:
                 "worst_ms": worker.worst_ns / NS_PER_MS,
                 "worst_at_s": round((worker.worst_at_ns - zero_ns) / NS_PER_S, 3),
                 "receive_queue": worker.receive_queue(zero_ns),
+                "stood_s": round(worker.stood_ns / NS_PER_S, 3),
+                "stood_until_s": round((worker.stood_until_ns - zero_ns) / NS_PER_S, 3) if worker.stood_ns else None,
             }
             for number, worker in sorted(self._workers.items())
         ]

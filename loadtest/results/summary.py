@@ -6,7 +6,7 @@ The law of this file, first match wins:
 
     interrupted   somebody ended the run early
     fail          the target could not be reached: there was nothing to measure
-    invalid       the generator was the narrowest pipe, or workers were lost
+    invalid       the generator was the narrowest pipe, or workers were lost or stood still
     fail          a threshold is FAIL or NO_DATA
     pass          otherwise
 
@@ -46,6 +46,9 @@ Far above that of a busy but healthy worker (10 to 20 ms), also of many that sha
 what such a run judges are counts, and recoveries of seconds, of which a quarter of a second is a tenth. A fan-out time
 that nobody gated, but somebody reads, is graded beside it: `report.generator.trust`.
 """
+
+STOOD_STILL_S = 10.0
+"""Without a report for this long a worker stood still: reports come once a second, also from a busy one."""
 
 FULL_CORE_PERCENT = 80.0
 """From here on a worker counts as busy with its own work."""
@@ -149,6 +152,12 @@ def generator_faults(
     generator = figures["generator"]
     lost = generator.get("workers_lost") or 0
     found = [f"{lost} {'worker was' if lost == 1 else 'workers were'} lost during the run."] if lost else []
+    found += [
+        f"Worker {worker['worker']} stood still for {stood_s:.1f} s, until {worker['stood_until_s']:.0f} s: what reached"
+        " it in that time is dated late or counted lost."
+        for worker in generator.get("workers") or ()
+        if (stood_s := worker.get("stood_s") or 0.0) > STOOD_STILL_S
+    ]
     gated: dict[str, float] = {}
     for threshold, outcome in zip(thresholds, outcomes, strict=True):
         if threshold.metric.name.startswith("fanout.latency.") and outcome.value is not None:

@@ -204,8 +204,8 @@ class Conductor:
         if not everybody and not self._timeline.ramp_is_over(elapsed_s):
             return False
         if not books.subscribed:
-            verdict.nobody_came(books, self._profile)
-            self.interrupt(verdict.unreachable or "")
+            self.interrupt(verdict.nobody_came(books, self._profile))
+            self._record.broken = True
             return False
         if not everybody:
             verdict.short_ramp(books, self._profile.ramp.timeout_s)

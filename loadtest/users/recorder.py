@@ -24,6 +24,7 @@ from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
 from loadtest.users import messages
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
+from loadtest.users.silence import Silence
 from loadtest.users.verdict import Verdict, live_figures, manifest_facts, summarise
 
 GO_SLACK_S = 0.3
@@ -40,6 +41,9 @@ class Observer(Protocol):
 
     def mark(self, mark: Mapping[str, Any]) -> None:
         """Take a mark: a phase that began, a fault that struck."""
+
+    def log(self, words: str) -> None:
+        """Take a line that belongs to no second, such as what is being started."""
 
 
 @runtime_checkable
@@ -85,6 +89,7 @@ class Recorder:
         self._thresholds = thresholds
         self._facts = facts
         self._log: list[str] = []
+        self._silence = Silence()
 
     def _new_books(self, zero_ns: int) -> Books:
         recovery = self.profile.recovery
@@ -163,6 +168,8 @@ class Recorder:
             self.follow(name, "unannounced", began_ns, "a mass disconnect nobody announced", announced=False)
         if not applying:
             self._close_events()
+        for told in self._silence.look(self.books, now_ns()):
+            self.log(told)
         skipped = self.books.interval.counts["hooks_skipped"]
         if skipped:
             self.log(f"{skipped:,} happenings were not told to hooks, which are slower than what arrives")
@@ -204,11 +211,12 @@ class Recorder:
     def _close_events(self) -> None:
         """Stop following who came back, so that a later drop is another event's; every worker has to be heard first."""
         youngest_ns = max((event.t0_ns for event in self.books.events.values()), default=0)
-        if now_ns() - youngest_ns < EVENT_AT_LEAST_S * NS_PER_S:
+        now = now_ns()
+        if now - youngest_ns < EVENT_AT_LEAST_S * NS_PER_S:
             return
-        for name in self.books.close_recovered():
-            self.bridge.tell(messages.UNFOLLOW, {"id": name})
-            self.log(f"{name}: every client is back")
+        for event in self.books.close_events(now):
+            self.bridge.tell(messages.UNFOLLOW, {"id": event.name})
+            self.log(f"{event.name}: {'every client is back' if event.curve.dropped else 'nobody was dropped'}")
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,28 @@ from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import RunFacts, build_summary
 
-OURS = frozenset({"no_local_port", "no_file_descriptor", "no_buffer", "template"})
-"""Reasons of failed attempts that are the generator's own limits, not the target's."""
+OURS = {
+    "no_local_port": "this machine had no port left to leave from: more population.source_addresses, or a wider"
+    " net.ipv4.ip_local_port_range",
+    "no_file_descriptor": "a worker had no open file left: a higher ulimit -n, or more --workers",
+    "no_buffer": "the kernel had no memory left for sockets: fewer connections, or a higher net.ipv4.tcp_mem",
+    "template": "a template of the profile could not be filled in: loadtest profile check shows it as it would run",
+}
+"""Reasons of failed attempts that are the generator's own limits, not the target's: what they mean, what helps."""
+
+
+def own_limits(failures: Mapping[str, int]) -> list[str]:
+    """Return a sentence with the remedy for every limit of the generator that attempts failed at."""
+    return [
+        f"{failures[reason]:,} attempts to connect failed here, not at the target ({reason}): {meaning}."
+        for reason, meaning in OURS.items()
+        if failures.get(reason)
+    ]
+
+
+def _are_ours(failures: Mapping[str, int]) -> bool:
+    """Whether most attempts failed at limits of the generator."""
+    return sum(failures.get(reason, 0) for reason in OURS) > sum(failures.values()) / 2
 
 
 @dataclass(slots=True)
@@ -38,16 +58,23 @@ class Verdict:
         sentence = (
             f"Only {books.subscribed:,} of {books.target:,} clients were subscribed after {timeout_s:g} s ({reasons})."
         )
-        ours = sum(failures[reason] for reason in OURS)
-        (self.invalid if ours > sum(failures.values()) / 2 else self.failed).append(sentence)
+        (self.invalid if _are_ours(failures) else self.failed).append(sentence)
 
-    def nobody_came(self, books: Books, profile: Profile, seconds: float | None = None) -> None:
-        """Note that not one client got through in `seconds` (default: the time of the ramp)."""
+    def nobody_came(self, books: Books, profile: Profile, seconds: float | None = None) -> str:
+        """Note that not one client got through in `seconds` (default: the time of the ramp); return the sentence.
+
+        The target is not unreachable when most attempts never left this machine.
+        """
         failures = books.total.failures
         reasons = ", ".join(f"{reason} x {count}" for reason, count in failures.most_common(3)) or "no answer"
         urls = ", ".join(profile.target.urls[:3])
         within_s = profile.ramp.timeout_s if seconds is None else seconds
-        self.unreachable = f"{urls}: no client got through in {within_s:.3g} s ({reasons})."
+        sentence = f"{urls}: no client got through in {within_s:.3g} s ({reasons})."
+        if _are_ours(failures):
+            self.invalid.append(sentence)
+        else:
+            self.unreachable = sentence
+        return sentence
 
 
 def target_facts(profile: Profile) -> dict[str, Any]:
@@ -102,7 +129,7 @@ def summarise(
         memory: bytes per held connection, of the workers and of the whole machine.
         clocks: each worker's clock, by number (`MasterBridge.clocks`).
     """
-    invalid = list(verdict.invalid)
+    invalid = [*verdict.invalid, *own_limits(books.total.failures)]
     if books.errors:
         invalid.append(f"The engine failed {books.errors} times; see the workers' logs.")
     if books.rejected:

@@ -238,19 +238,22 @@ def test_a_recovered_event_explains_nothing_more() -> None:
     master = books(400)
     master.open_event("deploy", "deploy", T)
     master.merge(report_wire(outages={"deploy": [curve_wire(T, 4, 4, 3)]}))
-    assert master.close_recovered() == []
+    assert master.close_events(T) == []
     master.merge(report_wire(1, outages={"deploy": [curve_wire(T, 5, 0, 1)]}))
-    assert master.close_recovered() == ["deploy"]
-    assert master.close_recovered() == []
+    assert [event.name for event in master.close_events(T)] == ["deploy"]
+    assert master.close_events(T) == []
     dropped(master, 2, 400, T + 3 * NS_PER_S)
     assert master.unexplained_drop_ns() == T + 3 * NS_PER_S - 1
 
 
-def test_an_event_that_dropped_nobody_is_not_recovered() -> None:
+def test_an_event_that_dropped_nobody_is_over_after_half_a_minute() -> None:
     master = books()
     master.open_event("command", "command", T)
     master.merge(report_wire(outages={"command": [RecoveryCurve(T, 4).take()]}))
-    assert master.close_recovered() == []
+    assert master.close_events(T + 30 * NS_PER_S) == []
+    assert [event.name for event in master.close_events(T + 30 * NS_PER_S + 1)] == ["command"]
+    dropped(master, 2, 400, T + 31 * NS_PER_S)
+    assert master.unexplained_drop_ns() == T + 31 * NS_PER_S - 1
 
 
 # --- figures of an event ---------------------------------------------------------------------------------------------
