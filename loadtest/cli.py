@@ -71,6 +71,10 @@ def run(
         str | None,
         typer.Option(help="HOST[:PORT] to listen on for workers. No password protects it: a private network only."),
     ] = None,
+    lost_after: Annotated[
+        str | None,
+        typer.Option(help="A worker that is silent for so long is lost. Default: 30s, more where many share a core."),
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="key=value, recorded in run.json.")] = None,
     force: Annotated[bool, typer.Option(help="Run although this machine seems too small.")] = False,
     junit: cli_outputs.JunitPath = None,
@@ -109,6 +113,7 @@ def run(
         expect_workers=expect_workers,
         expect_publishers=expect_publishers,
         expect_timeout_s=_duration(expect_timeout, "--expect-timeout"),
+        lost_after_s=None if lost_after is None else _duration(lost_after, "--lost-after"),
         bind=address,
         tags=_tags(tag or ()),
         force=force,

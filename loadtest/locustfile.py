@@ -17,6 +17,7 @@ from locust.env import Environment
 
 from loadtest.profile.shelf import shipped_profiles
 from loadtest.users.api import HerdUser, PublisherUser, attach
+from loadtest.users.attach import DEFAULT_PROFILE
 
 
 class Population(HerdUser):
@@ -50,7 +51,7 @@ _CHOICES = _Choices()
 def _add_profile(parser: Any, **_: Any) -> None:
     parser.add_argument(
         "--loadtest-profile",
-        default="any-socketio",
+        default=DEFAULT_PROFILE,
         env_var="LOADTEST_PROFILE",
         help="what the connections do",
         choices=_CHOICES,
@@ -60,7 +61,7 @@ def _add_profile(parser: Any, **_: Any) -> None:
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def _use_profile(environment: Environment, **_: Any) -> None:
     """Runs before the profiles are checked: `attach` comes after it."""
-    given = str(getattr(environment.parsed_options, "loadtest_profile", "any-socketio"))
+    given = str(getattr(environment.parsed_options, "loadtest_profile", DEFAULT_PROFILE))
     _CHOICES.offer(given)
     Population.profile = Publisher.profile = given
 

@@ -214,15 +214,15 @@ def ports(machine: Machine, demand: Demand) -> Finding:
     if demand.connections <= have:
         return Finding(limit, have, demand.connections, ok=True)
     sources = ceil(demand.connections / (max(1, each) * demand.destinations))
+    choice = f"{sources} addresses in population.source_addresses"
     widen = 'sysctl -w net.ipv4.ip_local_port_range="1024 65535"'
-    return Finding(
-        limit,
-        have,
-        demand.connections,
-        ok=False,
-        choices=(f"{sources} addresses in population.source_addresses",),
-        lines=(widen,) if each < MOST_PER_PAIR else (),
-    )
+    widened = MOST_PER_PAIR * demand.destinations
+    if demand.connections <= widened * demand.sources:
+        return Finding(limit, have, demand.connections, ok=False, choices=(choice,), lines=(widen,))
+    if each < MOST_PER_PAIR:
+        choice += f", or {ceil(demand.connections / widened)} after {widen}"
+    choice += " (ip address add ADDRESS/PREFIX dev INTERFACE for each)"
+    return Finding(limit, have, demand.connections, ok=False, choices=(choice,))
 
 
 def memory(machine: Machine, demand: Demand) -> Finding:

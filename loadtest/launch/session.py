@@ -43,10 +43,12 @@ from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
 from loadtest.results.folder import RunFolder
+from loadtest.users.attach import stripped
 from loadtest.users.build import tls_context
 from loadtest.users.conductor import WORKERS_TIMEOUT_S, Conductor, Surroundings
 from loadtest.users.dispatcher import Dealer
 from loadtest.users.master_bridge import MasterBridge
+from loadtest.users.muster import Needs
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.recorder import Observer, Recorder
 from loadtest.users.shipment import pack
@@ -55,6 +57,8 @@ from loadtest.users.worker import silence_s
 
 EXPECT_TIMEOUT_S = 600.0
 NEVER = -(1 << 40)
+LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
+"""What a plain `locust -f - --worker` that joins gets from the master."""
 DEFAULT_VERSION = "bifrost-1"
 
 logger = logging.getLogger(__name__)
@@ -68,6 +72,7 @@ class Options:
         workers: herd workers to start here; None: as many as the machine and the profile need.
         expect_workers, expect_publishers: workers that join from elsewhere (`loadtest worker`), waited for.
         expect_timeout_s: how long.
+        lost_after_s: how long a worker may be silent before it counts as lost, a second at least; None: `silence_s`.
         bind: where the master listens for them; None: on a free port of the loopback.
         force: run although this machine seems too small.
     """
@@ -77,6 +82,7 @@ class Options:
     expect_workers: int = 0
     expect_publishers: int = 0
     expect_timeout_s: float = EXPECT_TIMEOUT_S
+    lost_after_s: float | None = None
     bind: Address | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
@@ -147,7 +153,8 @@ class _Session:
             facts = {"tags": dict(self._options.tags)}
             observer = observe(folder)
             observer.log(_what_starts(self._profile.target, staff))
-            recorder = Recorder(MasterBridge(self._environment), self._profile, folder, observer, parsed, facts)
+            bridge = MasterBridge(self._environment, self._needs())
+            recorder = Recorder(bridge, self._profile, folder, observer, parsed, facts)
             self._recorder = recorder
             try:
                 control = self._start_processes(folder, staff)
@@ -183,12 +190,17 @@ class _Session:
             refuse(wrong)
         return staff
 
+    def _needs(self) -> Needs:
+        """Return what workers have to have: the two users, with this profile or none of their own."""
+        return Needs(dict.fromkeys((Population.__name__, Publisher.__name__), stripped(self._profile).sha256), True)
+
     def _write_manifest(self, folder: RunFolder, workers: int) -> None:
         folder.write_profile(self._profile.to_toml(redact=True))
         folder.write_manifest(manifest_facts(self._profile, workers, self._options.tags))
 
     def _start_master(self, staff: Staff) -> None:
-        runners.HEARTBEAT_LIVENESS = silence_s(staff.workers / len(os.sched_getaffinity(0)))
+        patience_s = self._options.lost_after_s or silence_s(staff.workers / len(os.sched_getaffinity(0)))
+        runners.HEARTBEAT_LIVENESS = max(1, round(patience_s))  # heartbeats, one a second
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
         bind = self._options.bind
         host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)
@@ -196,6 +208,7 @@ class _Session:
             user_classes=[Population, Publisher]
         )  # with events of its own: runs may follow each other
         environment.dispatcher_class = cast(Any, Dealer(self._role_of, lambda: True))
+        environment.parsed_locustfiles = [str(LOCUSTFILE)]
         environment.create_master_runner(host, self._port)
         self._environment = environment
 

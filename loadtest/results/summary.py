@@ -48,7 +48,9 @@ that nobody gated, but somebody reads, is graded beside it: `report.generator.tr
 """
 
 STOOD_STILL_S = 10.0
-"""Without a report for this long a worker stood still: reports come once a second, also from a busy one."""
+STOOD_STILL_S_PER_WORKER = 5.0
+"""Without a report for this long a worker stood still: reports come once a second, also from a busy one. Workers that
+share a core wait for each other in a storm: so much for each of them, if that is longer."""
 
 FULL_CORE_PERCENT = 80.0
 """From here on a worker counts as busy with its own work."""
@@ -152,11 +154,14 @@ def generator_faults(
     generator = figures["generator"]
     lost = generator.get("workers_lost") or 0
     found = [f"{lost} {'worker was' if lost == 1 else 'workers were'} lost during the run."] if lost else []
+    harness = figures["harness"]
+    sharing = (harness.get("workers") or 1) / max(1, harness.get("cores") or 1)
+    patience_s = max(STOOD_STILL_S, STOOD_STILL_S_PER_WORKER * sharing)
     found += [
-        f"Worker {worker['worker']} stood still for {stood_s:.1f} s, until {worker['stood_until_s']:.0f} s: what reached"
-        " it in that time is dated late or counted lost."
+        f"Worker {worker['worker']} stood still for {stood_s:.1f} s, until {worker['stood_until_s']:.0f} s: what"
+        " reached it in that time is dated late or counted lost."
         for worker in generator.get("workers") or ()
-        if (stood_s := worker.get("stood_s") or 0.0) > STOOD_STILL_S
+        if (stood_s := worker.get("stood_s") or 0.0) > patience_s
     ]
     gated: dict[str, float] = {}
     for threshold, outcome in zip(thresholds, outcomes, strict=True):

@@ -34,6 +34,8 @@ _loaded: dict[tuple[type[User], str | None], tuple[object, Profile]] = {}
 Given = str | Path | Mapping[str, Any] | Profile | None
 """What a user class may name as its profile: a path, the name of a shipped one, or the content."""
 
+DEFAULT_PROFILE = "any-socketio"
+"""What the project's own locustfile runs when nobody says otherwise."""
 DEFAULTS = {"duration": "60s"}
 """What the content of a profile may leave out on a user class: Locust's `-t` and `-u` say it."""
 
@@ -42,6 +44,21 @@ def profile_of(environment: Environment, user_class: type[User]) -> Profile:
     """Return the profile that applies to a user: the master's, else its class's, as `load_for`."""
     bridge = bridge_of(environment)
     return bridge.profile or load_for(environment, user_class, bridge.connections or None)
+
+
+def named_profile(user_class: type[User]) -> str:
+    """Return the hash of the profile that a user class names, wherever it is aimed; "" for none, or just the default.
+
+    Raises:
+        ProfileError: it is wrong.
+    """
+    given: Given = getattr(user_class, "profile", None)
+    return "" if given is None or given == DEFAULT_PROFILE else _load(user_class, given, None).sha256
+
+
+def stripped(profile: Profile) -> Profile:
+    """Return a profile without its faults and the thresholds on them."""
+    return profile.model_copy(update={"faults": (), "thresholds": tuple(_kept(profile.thresholds))})
 
 
 def load_for(
@@ -83,7 +100,7 @@ def _load(user_class: type[User], given: Given, host: str | None) -> Profile:
         beside = folder / given
         path = beside if beside.is_file() and not Path(given).is_file() else find_profile(str(given))
         profile = load_profile(path, without_faults(path), target_url=host)
-    return profile.model_copy(update={"faults": (), "thresholds": tuple(_kept(profile.thresholds))})
+    return stripped(profile)
 
 
 def _from_content(given: Mapping[str, Any], source: str, folder: Path, host: str | None) -> Profile:
@@ -123,9 +140,11 @@ def _sized(profile: Profile, connections: int) -> Profile:
     return profile.model_copy(update={"population": population})
 
 
-def make_bridge(environment: Environment, role: str = "any", *, remote: bool = False) -> WorkerBridge:
+def make_bridge(
+    environment: Environment, role: str = "any", *, remote: bool = False, users: Mapping[str, str] | None = None
+) -> WorkerBridge:
     """Make this process's end of the bridge; once per environment that has a worker or local runner."""
-    bridge = _bridges[environment] = WorkerBridge(environment, role, remote=remote)
+    bridge = _bridges[environment] = WorkerBridge(environment, role, remote=remote, users=users)
     return bridge
 
 

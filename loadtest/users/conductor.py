@@ -173,7 +173,7 @@ class Conductor:
                 if info.pid == pid and not info.lost:
                     record.lose(info, sentence)
         for info in record.bridge.silent_workers():
-            record.lose(info, "its heartbeat stopped")
+            record.lose(info, f"its heartbeat stopped (on {info.host})" if info.remote else "its heartbeat stopped")
         if not record.bridge.count("herd"):
             record.verdict.invalid.append("No worker was left, so the run ended early.")
             record.broken = True

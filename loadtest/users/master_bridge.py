@@ -6,8 +6,8 @@
     workers --report--> Books;  malformed ones are counted, named and dropped
 
 Law: a worker speaks only with the identity Locust gave its connection (`gate`); two that claim the same number, or one
-of another version, or one that comes after the plan, are told so and take no part. What a worker says that cannot be
-taken is counted and named, and of it nothing counts.
+that does not fit the run (`muster`), or one that comes after the plan, are told so and take no part. What a worker says
+that cannot be taken is counted and named, and of it nothing counts.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 
-from loadtest import __version__
 from loadtest.clock import NS_PER_MS, NS_PER_S, now_ns
 from loadtest.metrics.books import Books
 from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
 from loadtest.users import messages, shipment
 from loadtest.users.gate import Gate
+from loadtest.users.muster import Needs, unfit
 from loadtest.users.timekeeper import MOST_NS, answer, clock_identity
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ MOST_NAMED = 5
 """How often the log names one worker for what was refused; all are counted."""
 
 LOCAL = "local"
-ROLES = ("herd", "publisher", "any")
 
 
 @dataclass(slots=True)
@@ -70,14 +69,19 @@ class WorkerInfo:
 
 
 class MasterBridge:
-    """One per master (or local runner). `log` takes what a person should know."""
+    """One per master (or local runner). `log` takes what a person should know.
 
-    def __init__(self, environment: Environment) -> None:
+    Args:
+        needs: what the run asks of its workers; may be set later, before any has come.
+    """
+
+    def __init__(self, environment: Environment, needs: Needs | None = None) -> None:
         runner = environment.runner
         assert isinstance(runner, MasterRunner | LocalRunner)
         self.run = secrets.token_hex(4)
         self.workers: dict[str, WorkerInfo] = {}
         self.books: Books | None = None
+        self.needs = needs or Needs()
         self._runner = runner
         self.log: Callable[[str], None] = logger.info
         self._distributed = isinstance(runner, MasterRunner)
@@ -104,10 +108,10 @@ class MasterBridge:
             return  # not a worker of Locust's, such as one that a master before this one left behind; it asks again
         data = msg.data if isinstance(msg.data, dict) else {}
         role, remote = str(data.get("role", "any")), data.get("remote") is True
-        if data.get("version") != __version__:
-            self._refuse(msg.node_id, f"it runs version {data.get('version')}, the master {__version__}")
-        elif role not in ROLES:
-            self._refuse(msg.node_id, f"it has the role {role[:40]!r}; there are {', '.join(ROLES)}")
+        if self.needs.sends_profile and role == "any":
+            role = "herd"  # a plain `locust --worker` that joins a run whose publishers are workers of their own
+        if reason := unfit(data, self.needs):
+            self._refuse(msg.node_id, reason)
         elif msg.node_id in self.workers:
             return  # it says hello until it has its plan
         elif self._closed:

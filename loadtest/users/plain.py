@@ -33,6 +33,7 @@ from loadtest.users.dispatcher import Dealer, dealt
 from loadtest.users.herd_user import HerdUser, herd_size
 from loadtest.users.locust_stats import METHOD, feed_interval
 from loadtest.users.master_bridge import MasterBridge
+from loadtest.users.muster import Needs, users_of
 from loadtest.users.publisher_user import PublisherUser
 from loadtest.users.recorder import Observer, Recorder
 from loadtest.users.striker import Striker
@@ -125,6 +126,8 @@ class PlainRun:
                     f"{herds[0].__name__} and {kind.__name__} have profiles with different channels;"
                     " users of one run share them"
                 )
+        if self._recorder is None and not self._bridge.needs.users:  # before a form chooses another profile for all
+            self._bridge.needs = Needs(users_of(self._environment.user_classes))
         if users is not None and not self._connections(users):
             raise UsageError(self._nobody(users))
 
@@ -313,7 +316,12 @@ def _on_init(environment: Environment, runner: Any, web_ui: Any, **_: Any) -> No
     gevent.get_hub().loop.update_now()  # it stood still during the imports, and Locust's -t would be shorter by them
     options = environment.parsed_options
     if isinstance(runner, WorkerRunner | LocalRunner):
-        make_bridge(environment)
+        try:
+            users = users_of(environment.user_classes)
+        except LoadtestError as error:  # a run here is refused below, a worker by its master
+            users = {}
+            logger.error("%s", error)
+        make_bridge(environment, remote=isinstance(runner, WorkerRunner), users=users)
     if isinstance(runner, WorkerRunner):
         if options is not None and options.processes:
             gevent.spawn(_outlive_no_master, runner)

@@ -21,6 +21,7 @@ from locust.runners import WorkerRunner
 from loadtest.errors import ExitCode, TargetUnreachableError
 from loadtest.users.attach import make_bridge
 from loadtest.users.engine import workers_per_core
+from loadtest.users.muster import users_of
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.worker_bridge import WorkerBridge
 
@@ -75,7 +76,7 @@ def run_worker(
     except ConnectionError:
         logger.error("%s did not answer within %d s", master, JOIN_TIMEOUT_S)
         return int(ExitCode.UNREACHABLE)
-    bridge = make_bridge(environment, role, remote=remote)
+    bridge = make_bridge(environment, role, remote=remote, users=users_of(environment.user_classes))
     logger.info("worker of role %s for %s %s", role, master, f"{run_id} {profile_path}".strip())
     bridge.hello()
     patience = gevent.spawn_later(JOIN_TIMEOUT_S, _give_up_if_unanswered, bridge, master)

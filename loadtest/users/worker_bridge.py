@@ -18,7 +18,7 @@ import random
 import resource
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,17 @@ class WorkerBridge:
 
     Args:
         remote: the worker was started by hand, on any machine, not by the master: files come with the plan.
+        users: what it has to offer, as `muster.Needs.users`.
     """
 
-    def __init__(self, environment: Environment, role: str = "any", *, remote: bool = False) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        role: str = "any",
+        *,
+        remote: bool = False,
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         runner = environment.runner
         assert isinstance(runner, WorkerRunner | LocalRunner)
         self.environment = environment
@@ -97,6 +105,7 @@ class WorkerBridge:
         self.publishing = Publishing()
         self.role = role
         self.remote = remote
+        self._users = dict(users or {})
         self.outcome: LoadtestError | None = None
         self._store = Store()
         self._runner = runner
@@ -208,7 +217,8 @@ class WorkerBridge:
             return
         who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._runner.send_message(messages.HELLO, who | {"remote": self.remote, "files": files})
+        more = {"remote": self.remote, "files": files, "users": self._users}
+        self._runner.send_message(messages.HELLO, who | more)
 
     def give_up(self, error: LoadtestError) -> None:
         """End this worker, for a reason that is its exit code too."""

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,20 +164,36 @@ class LoadtestRun:
         told = (json.loads(line) for line in (self.folder / "logs" / "nursery.out").read_text().splitlines())
         return {each["name"]: each["pid"] for each in told if each["event"] == "started"}
 
+    def parts(self) -> dict[str, int]:
+        """Return name ("gateway-1") -> pid of every process of the reference stack, and "stack" itself."""
+        ready = json.loads((self.folder / "logs" / "stack.json").read_text())
+        return {"stack": ready["pid"]} | {part["name"]: part["pid"] for part in ready["parts"]}
+
 
 StartRun = Callable[..., LoadtestRun]
 
 
+def first(command: str) -> list[str]:
+    """Return what starts the command that follows it in a shell that has run `command` before."""
+    return ["/bin/sh", "-c", f'{command} && exec "$@"', "sh"]
+
+
 @pytest.fixture
 def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
-    """Return `start(profile, *arguments, name="profile", fds=None)`: starts `loadtest run`, ended with the test.
+    """Return `start(profile, *arguments, name="profile", fds=None, under=())`: starts `loadtest run` for one test.
 
     profile: TOML text (written to `<tmp_path>/<name>.toml`), or the path or name of a profile.
-    fds: limit of open files to start it under.
+    fds: limit of open files to start it under. under: a command to start it by, such as `first(...)`.
     """
     started: list[LoadtestRun] = []
 
-    def start(profile: str | Path, *arguments: str, name: str = "profile", fds: int | None = None) -> LoadtestRun:
+    def start(
+        profile: str | Path,
+        *arguments: str,
+        name: str = "profile",
+        fds: int | None = None,
+        under: Sequence[str] = (),
+    ) -> LoadtestRun:
         if "\n" in str(profile):
             path = tmp_path / f"{name}.toml"
             path.write_text(str(profile))
@@ -185,8 +201,7 @@ def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
         number = len(started)
         out, log = tmp_path / f"runs-{number}", tmp_path / f"output-{number}"
         argv = [sys.executable, "-m", "loadtest.cli", "run", str(profile), "--out", str(out), *arguments]
-        if fds is not None:
-            argv = ["/bin/sh", "-c", f'ulimit -n {fds} && exec "$@"', "sh", *argv]
+        argv = [*under, *([] if fds is None else first(f"ulimit -n {fds}")), *argv]
         with log.open("wb") as output:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=tmp_path)
         started.append(LoadtestRun(process, out, log))
@@ -201,6 +216,44 @@ def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
             except subprocess.TimeoutExpired:
                 run.process.kill()
                 run.process.wait()
+
+
+# --- workers that join -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+Join = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def join(no_leftovers: None, port: int, tmp_path: Path) -> Iterator[Join]:
+    """Return `start(*arguments, files=None)`: starts `loadtest worker` for a master at `port`, ended with the test.
+
+    files: limit of open files to start it under. locustfile: a plain `locust --worker` with it instead.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, files: int | None = None, locustfile: str = "") -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "loadtest.cli", "worker", "--master", f"127.0.0.1:{port}", *arguments]
+        if locustfile:
+            argv = [sys.executable, "-m", "locust", "-f", locustfile, "--worker", f"--master-port={port}", *arguments]
+        argv = [*([] if files is None else first(f"ulimit -n {files}")), *argv]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
 
 
 # --- targets -----------------------------------------------------------------------------------------------------

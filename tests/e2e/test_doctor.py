@@ -8,13 +8,15 @@ import sys
 
 import pytest
 
+from .conftest import first
+
 pytestmark = pytest.mark.e2e
 
 
 def doctor(*arguments: str, fds: int | None = None) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "loadtest.cli", "doctor", *arguments]
     if fds is not None:
-        argv = ["/bin/sh", "-c", f'ulimit -n {fds} && exec "$@"', "sh", *argv]
+        argv = [*first(f"ulimit -n {fds}"), *argv]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 

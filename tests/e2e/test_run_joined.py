@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from loadtest.results.schema import validate
 
+from .topics import TOPICS
+
 pytestmark = pytest.mark.e2e
 
-PROFILE = """
+PROFILE = (
+    """
 name = "joined"
 duration = "{duration}"
 thresholds = ["delivery.throughout.loss == 0"]
@@ -32,56 +31,15 @@ herd_size = 10
 name = "topic-{{n}}"
 count = 3
 
-[subscribe]
-message = {{ op = "join", topic = "{{channel}}" }}
-ack_path = "op"
-ack_equals = "joined"
-
-[publish]
-message = {{ op = "say", topic = "{{channel}}", body = {{ text = "{{marker}}" }} }}
-marker = "body.text"
-rate = "20/s"
-deadline = "1s"
-
 [ramp]
 rate = "200/s"
-
-[phases]
-warmup = "500ms"
 """
-
-Join = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@pytest.fixture
-def join(no_leftovers: None, port: int, tmp_path: Path) -> Iterator[Join]:
-    """Return `start(*arguments, files=None)`: starts `loadtest worker`, under a limit of open files."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, files: int | None = None) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "loadtest.cli", "worker", "--master", f"127.0.0.1:{port}", *arguments]
-        if files is not None:
-            argv = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *argv]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=20)
+    + TOPICS
+)
 
 
 def test_one_that_leaves_is_lost_and_one_that_is_late_is_refused(loadtest_run, websocket_target, join, port) -> None:
-    profile = PROFILE.format(url=websocket_target.url, duration="8s")
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="8s")
     expected = ["--workers", "1", "--expect-workers", "2", "--expect-publishers", "1"]
     run = loadtest_run(profile, *expected, "--bind", f"127.0.0.1:{port}")
     stays, leaves = join("--processes", "1"), join("--processes", "1")
@@ -108,7 +66,7 @@ def test_one_that_leaves_is_lost_and_one_that_is_late_is_refused(loadtest_run, w
 
 
 def test_workers_that_never_come_are_said(loadtest_run, websocket_target, join, port) -> None:
-    profile = PROFILE.format(url=websocket_target.url, duration="2s")
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="2s")
     wanted = ["--workers", "0", "--expect-workers", "2", "--expect-publishers", "1", "--expect-timeout", "4s"]
     run = loadtest_run(profile, *wanted, "--bind", f"127.0.0.1:{port}")
     only = join("--processes", "1")
@@ -118,7 +76,7 @@ def test_workers_that_never_come_are_said(loadtest_run, websocket_target, join, 
 
 
 def test_workers_short_of_files_are_refused_with_their_host(loadtest_run, websocket_target, join, port) -> None:
-    profile = PROFILE.format(url=websocket_target.url, duration="2s")
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="2s")
     run = loadtest_run(profile, "--workers", "0", "--expect-workers", "1", "--bind", f"127.0.0.1:{port}")
     worker = join("--processes", "1", files=100)
     assert run.wait(40) == 2, run.said

@@ -24,7 +24,9 @@ from pathlib import Path
 import pytest
 
 from loadtest.results.schema import validate
-from tests.e2e.conftest import ESTABLISHED, LoadtestRun
+
+from .conftest import ESTABLISHED, LoadtestRun, first
+from .topics import TOPICS
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +34,8 @@ SERVER = Path(__file__).parent / "targets" / "websocket_server.py"
 ADDRESS = "10.199.7.1"
 OTHERS = ["10.199.7.2", "10.199.7.10", "10.199.7.11", "10.199.7.12", "10.199.7.13"]
 AHEAD_S = 5_000
-PROFILE = """
+PROFILE = (
+    """
 name = "two-hosts"
 duration = "4s"
 thresholds = ["delivery.loss == 0", "connections.peak >= 200", "generator.clock_error < 100ms"]
@@ -54,23 +57,11 @@ source_addresses = ["10.199.7.1", "10.199.7.10-10.199.7.13"]
 name = "topic-{{n}}"
 count = 5
 
-[subscribe]
-message = {{ op = "join", topic = "{{channel}}" }}
-ack_path = "op"
-ack_equals = "joined"
-
-[publish]
-message = {{ op = "say", topic = "{{channel}}", body = {{ text = "{{marker}}" }} }}
-marker = "body.text"
-rate = "40/s"
-deadline = "1s"
-
 [ramp]
 rate = "200/s"
-
-[phases]
-warmup = "500ms"
 """
+    + TOPICS
+)
 
 
 @dataclass
@@ -107,17 +98,17 @@ class TwoHosts:
     def run(self, url: str, *arguments: str) -> LoadtestRun:
         """Start `loadtest run` on host A."""
         (self.folder / "profile").mkdir()
-        (self.folder / "profile" / "two.toml").write_text(PROFILE.format(url=url))
+        (self.folder / "profile" / "two.toml").write_text(PROFILE.format(url=url, rate=40))
         (self.folder / "profile" / "users.csv").write_text("who\nann\nbob\n")
         argv = [sys.executable, "-m", "loadtest.cli", "run", "profile/two.toml", "--out", "runs", *arguments]
         return LoadtestRun(self.start(self.a, "run.out", *argv), self.folder / "runs", self.folder / "run.out")
 
     def worker(self, port: str, *arguments: str, ahead_s: int = 0) -> subprocess.Popen[bytes]:
         """Start `loadtest worker` on host B, which sees nothing of the profile's folder; `port` is ":N" or ""."""
-        blind = f'mount -t tmpfs none {self.folder / "profile"} && exec "$@"'
+        blind = first(f"mount -t tmpfs none {self.folder / 'profile'}")
         shift = ["unshare", "--time", f"--monotonic={ahead_s}", "--fork", "--kill-child"] if ahead_s else []
         argv = [*shift, sys.executable, "-m", "loadtest.cli", "worker", "--master", ADDRESS + port, *arguments]
-        return self.start(self.b, f"worker-{len(self.started)}.out", "sh", "-c", blind, "sh", *argv)
+        return self.start(self.b, f"worker-{len(self.started)}.out", *blind, *argv)
 
     def peers(self, port: int) -> dict[str, int]:
         """Return how many established connections to `port` host A has from each address."""

@@ -108,8 +108,8 @@ def test_nobody_asked_nothing_is_refused() -> None:
 def test_lines_to_type_are_printed_whole(terminal: bool) -> None:
     text = printed(1_000_000, replace(MACHINE, nofile=300, nofile_hard=300, nofile_most=400), terminal=terminal)
     for line in (
-        'sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
-        "# or: 84 addresses in population.source_addresses",
+        "# or: 84 addresses in population.source_addresses, or 50 after sysctl -w"
+        ' net.ipv4.ip_local_port_range="1024 65535" (ip address add ADDRESS/PREFIX dev INTERFACE for each)',
         "sysctl -w net.netfilter.nf_conntrack_max=2000000",
     ):
         assert f"      {line}\n" in text

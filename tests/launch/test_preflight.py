@@ -135,7 +135,7 @@ def test_gateway_nodes_that_are_too_few_are_refused_with_a_number_that_fits() ->
 def test_ports_of_one_pair_are_refused_with_the_number_of_addresses() -> None:
     (text,) = refusals(findings(MACHINE, Demand(100_000, workers=6, herd_size=250)))
     assert text.startswith("local ports: 100,000 needed, 12,000 there; 9 addresses in population.source_addresses, or ")
-    assert 'sysctl -w net.ipv4.ip_local_port_range="1024 65535"' in text
+    assert 'or 5 after sysctl -w net.ipv4.ip_local_port_range="1024 65535" (ip address add ' in text
     assert refusals(findings(MACHINE, Demand(100_000, workers=6, sources=9))) == []
     assert refusals(findings(MACHINE, Demand(100_000, workers=6, sources=3, destinations=3))) == []
 
@@ -147,7 +147,15 @@ def test_a_pair_carries_under_half_of_its_ports(ports: int, carries: int) -> Non
 
 def test_wide_port_ranges_are_not_asked_to_be_wider() -> None:
     (text,) = refusals(findings(replace(MACHINE, ports=64_512), Demand(20_001, workers=2)))
-    assert text == "local ports: 20,001 needed, 20,000 there; 2 addresses in population.source_addresses"
+    assert text == "local ports: 20,001 needed, 20,000 there; " + (
+        "2 addresses in population.source_addresses (ip address add ADDRESS/PREFIX dev INTERFACE for each)"
+    )
+
+
+def test_a_wider_port_range_is_a_line_to_type_where_it_is_enough() -> None:
+    (text,) = refusals(findings(MACHINE, Demand(20_000, workers=2)))
+    assert text.endswith(', or sysctl -w net.ipv4.ip_local_port_range="1024 65535"')
+    assert refusals(findings(replace(MACHINE, ports=64_512), Demand(20_000, workers=2))) == []
 
 
 def test_memory_is_refused_with_the_population_that_fits() -> None:

@@ -50,3 +50,13 @@ def test_the_receive_queue_at_its_worst_is_kept_with_the_cpu_used_then() -> None
     assert worker["worst_ms"] == 1.0
     everybody = strain.receive_queue()
     assert everybody == QueueTotal(Tally.of([histogram(20, 5, 1)]), connections=16)
+
+
+def test_the_longest_time_without_a_report_is_how_long_a_worker_stood_still() -> None:
+    strain = Strain()
+    for at_s in (11, 12, 32, 34):
+        strain.add(report(0, at_s, 1, 5.0))
+    strain.add(report(1, 34, 1, 5.0))
+    stood, young = strain.figures(10 * NS_PER_S)
+    assert (stood["stood_s"], stood["stood_until_s"]) == (20.0, 22.0)
+    assert (young["stood_s"], young["stood_until_s"]) == (0.0, None)

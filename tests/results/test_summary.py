@@ -12,6 +12,21 @@ from loadtest.results.schema import validate
 from loadtest.results.summary import RunFacts, build_summary, exit_code
 
 
+def a_worker(number: int, lag_ms: float, cpu_percent: float) -> dict[str, Any]:
+    return {
+        "worker": number,
+        "loop_lag_p99_ms": lag_ms,
+        "lateness_p99_ms": None,
+        "cpu_max_percent": cpu_percent,
+        "worst_ms": 3 * lag_ms,
+        "worst_at_s": 12.0,
+    }
+
+
+def stood_still(stood_s: float) -> dict[str, Any]:
+    return a_worker(3, 0.1, 5.0) | {"stood_s": stood_s, "stood_until_s": 31.2}
+
+
 def test_a_run_that_keeps_its_thresholds_passes(facts: RunFacts) -> None:
     run = build_summary(facts)
     assert (run["verdict"], run["reasons"], exit_code(run)) == ("pass", [], ExitCode.PASS)
@@ -58,6 +73,8 @@ def test_failed_thresholds_are_the_reasons(facts: RunFacts) -> None:
         ({"workers_lost": 1}, "invalid", "1 worker was lost"),
         ({"workers_lost": 2}, "invalid", "2 workers were lost"),
         ({"lateness_p99_ms": None, "loop_lag_p99_ms": None}, "pass", None),
+        ({"workers": [stood_still(10.0)]}, "pass", None),
+        ({"workers": [stood_still(20.1)]}, "invalid", "Worker 3 stood still for 20.1 s, until 31 s: what reached"),
     ],
 )  # fmt: skip
 def test_a_generator_in_its_own_way_is_invalid(
@@ -75,17 +92,6 @@ def test_lag_counts_against_the_smallest_gated_percentile_and_none_without_a_gat
     assert "10 % of fanout.latency.min (10 ms)" in build_summary(late)["reasons"][0]
     late.thresholds = [parse("delivery.loss == 0")]
     assert build_summary(late)["verdict"] == "pass"
-
-
-def a_worker(number: int, lag_ms: float, cpu_percent: float) -> dict[str, Any]:
-    return {
-        "worker": number,
-        "loop_lag_p99_ms": lag_ms,
-        "lateness_p99_ms": None,
-        "cpu_max_percent": cpu_percent,
-        "worst_ms": 3 * lag_ms,
-        "worst_at_s": 12.0,
-    }
 
 
 @pytest.mark.parametrize(("cpu", "cure"), [(99.0, "more workers"), (30.0, "something else takes its CPU")])

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.metrics.books import Books
 from loadtest.metrics.service_recovery import ServiceRecovery
-from loadtest.users.verdict import Verdict
+from loadtest.users.verdict import Verdict, own_limits
 from tests.users.conftest import chat
 
 
@@ -35,4 +35,20 @@ def test_nobody_came_names_the_target_and_the_reasons() -> None:
     verdict.nobody_came(books(refused=40, timeout_tcp=2), chat(), 3.21)
     assert verdict.unreachable == (
         "ws://127.0.0.1:9/: no client got through in 3.21 s (refused x 40, timeout_tcp x 2)."
+    )
+
+
+def test_nobody_came_is_no_word_on_the_target_when_nobody_left_here() -> None:
+    verdict = Verdict()
+    verdict.nobody_came(books(no_local_port=40, timeout_tcp=2), chat())
+    assert verdict.unreachable is None
+    assert verdict.invalid[0].endswith("(no_local_port x 40, timeout_tcp x 2).")
+
+
+def test_limits_of_our_own_are_told_with_what_helps() -> None:
+    assert own_limits({"refused": 3}) == []
+    (sentence,) = own_limits({"no_file_descriptor": 1_200, "refused": 3})
+    assert sentence == (
+        "1,200 attempts to connect failed here, not at the target (no_file_descriptor):"
+        " a worker had no open file left: a higher ulimit -n, or more --workers."
     )
