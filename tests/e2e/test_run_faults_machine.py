@@ -119,8 +119,9 @@ def test_ports_run_out(loadtest_run) -> None:
     assert result["verdict"] == "invalid"
     connections = result["connections"]
     assert set(connections["failures"]) == {"no_local_port"}
-    assert connections["at_end"] == connections["peak"] == 200
-    assert connections["attempts"] == 200 + connections["failures"]["no_local_port"]
+    held = connections["at_end"]
+    assert 180 < held == connections["peak"] <= 200, "some of the ports are listeners of the stack"
+    assert connections["attempts"] == held + connections["failures"]["no_local_port"]
     assert "more population.source_addresses" in " ".join(result["reasons"])
     assert result["fanout"]["lost"] == 0, "who is there is served"
 
