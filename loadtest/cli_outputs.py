@@ -117,6 +117,11 @@ class Watchers:
         for observer in self._observers:
             observer.mark(mark)
 
+    def log(self, words: str) -> None:
+        for observer in self._observers:
+            if hasattr(observer, "log"):
+                observer.log(words)
+
     def measure(self, histograms: Mapping[str, Any]) -> None:
         for observer in self._observers:
             if hasattr(observer, "measure"):

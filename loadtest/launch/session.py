@@ -50,7 +50,7 @@ from loadtest.users.dispatcher import Dealer
 from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.muster import Needs
 from loadtest.users.profile_users import Population, Publisher
-from loadtest.users.recorder import Observer, Recorder
+from loadtest.users.recorder import Observer, Recorder, ToldObserver
 from loadtest.users.shipment import pack
 from loadtest.users.verdict import manifest_facts
 from loadtest.users.worker import silence_s
@@ -152,7 +152,8 @@ class _Session:
             assert self._environment is not None
             facts = {"tags": dict(self._options.tags)}
             observer = observe(folder)
-            observer.log(_what_starts(self._profile.target, staff))
+            if isinstance(observer, ToldObserver):
+                observer.log(_what_starts(self._profile, staff))
             bridge = MasterBridge(self._environment, self._needs())
             recorder = Recorder(bridge, self._profile, folder, observer, parsed, facts)
             self._recorder = recorder
@@ -311,8 +312,9 @@ def _stack_flags(profile: Profile) -> list[str]:
     return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
 
 
-def _what_starts(target: Target, staff: Staff) -> str:
+def _what_starts(profile: Profile, staff: Staff) -> str:
     """Say what is being started, which takes a second or two."""
+    target = profile.target
     stack = f"{target.version or DEFAULT_VERSION} with {_several(target.nodes, 'node')}, " if target.stack else ""
     workers = f"{_several(staff.workers, 'worker')} and {_several(staff.publishers, 'publisher')}"
     return f"starting {stack}{workers}"

@@ -76,9 +76,6 @@ class _ToLog:
         if self._onlooker is not None:
             self._onlooker.mark(mark)
 
-    def log(self, words: str) -> None:
-        logger.info("%s", words)
-
 
 class PlainRun:
     """One Locust process that leads: the master, or a run without workers."""

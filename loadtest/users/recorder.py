@@ -42,8 +42,13 @@ class Observer(Protocol):
     def mark(self, mark: Mapping[str, Any]) -> None:
         """Take a mark: a phase that began, a fault that struck."""
 
+
+@runtime_checkable
+class ToldObserver(Protocol):
+    """An observer that shows what belongs to no second, such as what is being started."""
+
     def log(self, words: str) -> None:
-        """Take a line that belongs to no second, such as what is being started."""
+        """Take a line of text."""
 
 
 @runtime_checkable
