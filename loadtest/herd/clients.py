@@ -63,7 +63,8 @@ class Settings:
     connect_ns: give-up time of one attempt, TCP to session. subscribe_ns: for all subscriptions together.
     settle_ns: when nothing acknowledges a subscription, it counts from this long after it was sent.
     max_in_flight: attempts under way at most; more wait and are counted. canary: a client is recovered only with a
-    message received (False when nothing is published).
+    message received (False when nothing is published). late_acks: see `sockets.connect`; only where a round takes
+    longer anyway than the 40 ms for which it may hold up a server that does not set TCP_NODELAY.
     """
 
     run: str
@@ -72,3 +73,4 @@ class Settings:
     settle_ns: int = NS_PER_S
     max_in_flight: int = 1024
     canary: bool = True
+    late_acks: bool = False

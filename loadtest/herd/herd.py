@@ -83,7 +83,7 @@ class Herd:
         self._hooks = hooks
         self._groups = clients.groups
         self.queue_delay = QueueDelay()
-        self._wires = Wires(poller, self.queue_delay)
+        self._wires = Wires(poller, self.queue_delay, late_acks=settings.late_acks)
         opening.use(self._wires)
         self._listener = Listener(
             self, self._wires, dialect, ledger, hooks, self.account, groups=self._groups, run=settings.run, clock=clock

@@ -104,8 +104,11 @@ class Target:
         return replace(first, others=tuple(others))
 
 
-def connect(target: Target, source: str | None) -> tuple[int, str | None]:
+def connect(target: Target, source: str | None, *, late_acks: bool = False) -> tuple[int, str | None]:
     """Begin a connection, from the address `source` if it is of the target's family, else from one the kernel chooses.
+
+    With `late_acks` the kernel acknowledges with the next data, or after 40 ms, from the first segment on instead of
+    after the first dozen (tcp(7), TCP_QUICKACK): a connect over loopback then takes 8 segments instead of 11.
 
     Returns:
         (descriptor, None) when it is under way or already made (both look alike: writable), or (-1, reason).
@@ -119,6 +122,8 @@ def connect(target: Target, source: str | None) -> tuple[int, str | None]:
         return -1, "no_file_descriptor"
     try:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        if late_acks:
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_QUICKACK, 0)
         if source is not None and (":" in source) is (target.family == _socket.AF_INET6):
             sock.setsockopt(_socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source, 0))

@@ -31,9 +31,10 @@ _WATCHED = _LISTENING | EPOLLOUT
 class Wires:
     """Connections of one herd on one poller; `queue_delay` gets what sampled ones waited to be read."""
 
-    def __init__(self, poller: Poller, queue_delay: QueueDelay) -> None:
+    def __init__(self, poller: Poller, queue_delay: QueueDelay, *, late_acks: bool = False) -> None:
         self._poller = poller
         self._queue_delay = queue_delay
+        self._late_acks = late_acks
         self._fd = array("i")
         self.slot_of: list[int] = []
         self.quick: list[int] = []
@@ -59,7 +60,7 @@ class Wires:
 
         Cost: what is sent at once saves a turn of the poller and two system calls.
         """
-        fd, reason = sockets.connect(target, source)
+        fd, reason = sockets.connect(target, source, late_acks=self._late_acks)
         if reason is not None:
             return False, reason
         sent, reason = sockets.write(fd, first) if first else (0, None)

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 
 
-def work_in_rounds(loop: AbstractEventLoop, rest_s: float) -> None:
-    """Make `loop` rest `rest_s` seconds before each look at its sockets, from now on."""
+def work_in_rounds(loop: AbstractEventLoop, rest_s: float, more: Callable[[], bool]) -> None:
+    """Make `loop` rest `rest_s` seconds before each look at its sockets, unless `more` is known to wait."""
 
     def rest() -> None:
-        time.sleep(rest_s)
+        if not more():
+            time.sleep(rest_s)
         loop.call_soon(rest)
 
     loop.call_soon(rest)

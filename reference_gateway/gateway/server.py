@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
-_DOORS = 32  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
+_DOORS = 8  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
 _DRAIN_STEP_S = 0.02
 _KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
@@ -90,6 +90,7 @@ class Node:
         self._sockets = 0  # TCP connections, health checks and handshakes included
         self._connections = 0  # WebSockets that are not closing
         self._gone = asyncio.Event()
+        self._seen = 0  # connections at the last look, in rounds
         self._loop = loop
         self._servers: list[asyncio.Server] = []
         self._sweep_at_s = loop.time() + _SWEEP_S
@@ -117,9 +118,15 @@ class Node:
             server = await self._loop.create_server(protocol, sock=door, backlog=settings.backlog)
             self._servers.append(server)
         if settings.rest_s:
-            work_in_rounds(self._loop, settings.rest_s)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # its connections answer with their acks
+            work_in_rounds(self._loop, settings.rest_s, self._came_in_full)
         port: int = listener.getsockname()[1]
         return port
+
+    def _came_in_full(self) -> bool:
+        """Whether as many have come since the last call as one look can take in: more are waiting."""
+        came, self._seen = self.measures.accepted - self._seen, self.measures.accepted
+        return came >= _DOORS
 
     def _door(self) -> Callable[[], asyncio.Protocol]:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""

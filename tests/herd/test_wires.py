@@ -659,3 +659,15 @@ def test_a_kernel_that_cannot_stamp_leaves_everything_as_it_is(pair: Pair, monke
     assert pair.wires.quick[pair.wires._fd[0]] == 0
     speak(pair, peer)
     assert waited_ms(pair) == []
+
+
+def test_late_acks_are_asked_of_the_kernel() -> None:
+    """TCP_QUICKACK reads 0 where the kernel acknowledges with the next data; told so, it does once it has sent some."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = Target.of(f"ws://127.0.0.1:{server.getsockname()[1]}/")
+        for late in (False, True):
+            fd, reason = sockets.connect(target, None, late_acks=late)
+            assert reason is None
+            with socket.socket(fileno=fd) as ours:
+                ours.send(b"x")
+                assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == (not late)
