@@ -13,7 +13,8 @@ The law of this file, first match wins:
 The generator's rule (METRICS): the publish lateness p99 or loop lag p99 of its worst worker exceeds 10 % of a *gated*
 percentile, that is of the value *measured* for a threshold on `fanout.latency.*`. Measured, not the bar: the bar says
 what the target may take, the measured figure is the one that the generator's own delay is a part of. Without such a
-threshold the measured p99 stands in, and delays below 250 ms are let pass.
+threshold the smallest gated time of connecting or recovery counts, or else the measured fan-out p99; delays below
+250 ms are then let pass.
 
 Its receive queue is another matter: a message to everybody at once waits there by nature, since one reader reads one
 connection after the other. It only ever adds to a latency, so a run that passes with it would pass without. It makes
@@ -27,6 +28,7 @@ Else its share is told (`report.generator`), no more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +58,8 @@ FULL_CORE_PERCENT = 80.0
 """From here on a worker counts as busy with its own work."""
 
 _UNITS = {"ms": " ms", "s": " s", "percent": " %", "ratio": "", "count": ""}
+_MS_OF = {"ms": 1.0, "s": 1000.0}
+_TIMES_OF_THE_TARGET = ("fanout.", "connections.", "events.")
 _DELAYS = (("lateness_p99_ms", "publish lateness p99"), ("loop_lag_p99_ms", "event-loop lag p99"))
 
 
@@ -165,15 +169,18 @@ def generator_faults(
     ]
     gated: dict[str, float] = {}
     for threshold, outcome in zip(thresholds, outcomes, strict=True):
-        if threshold.metric.name.startswith("fanout.latency.") and outcome.value is not None:
-            gated[threshold.metric.name] = outcome.value
-    if gated:
-        name = min(gated, key=lambda gate: gated[gate])
-        limit_ms, words_of_limit = GENERATOR_SHARE * gated[name], f"10 % of {name} ({gated[name]:.4g} ms)"
+        name, in_ms = re.split("[<>=!]", threshold.expr)[0].strip(), _MS_OF.get(threshold.metric.unit)
+        if name.startswith(_TIMES_OF_THE_TARGET) and in_ms and outcome.value is not None:
+            gated[name] = in_ms * outcome.value
+    messages = [name for name in gated if name.startswith("fanout.latency.")]
+    if messages or gated:
+        name = min(messages or gated, key=lambda gate: gated[gate])
+        limit_ms, words_of_limit = GENERATOR_SHARE * gated[name], f"10 % of {name} ({gated[name]:.6g} ms)"
     else:
         p99_ms = figures["fanout"]["latency_ms"]["p99"] or 0.0
-        limit_ms = max(UNGATED_MS, GENERATOR_SHARE * p99_ms)
-        words_of_limit = f"{limit_ms:.3g} ms"
+        limit_ms, words_of_limit = GENERATOR_SHARE * p99_ms, f"10 % of the fan-out p99 ({p99_ms:.4g} ms)"
+    if not messages and limit_ms < UNGATED_MS:
+        limit_ms, words_of_limit = UNGATED_MS, f"{UNGATED_MS:.3g} ms"
     for key, words in _DELAYS:
         worst = max(generator.get("workers") or (), key=lambda worker: worker[key] or 0, default=None)
         delay_ms = max(generator.get(key) or 0, (worst or {}).get(key) or 0)

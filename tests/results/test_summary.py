@@ -94,6 +94,18 @@ def test_lag_counts_against_the_smallest_gated_percentile_and_none_without_a_gat
     assert build_summary(late)["verdict"] == "pass"
 
 
+def test_lag_counts_against_a_gated_recovery_where_no_message_is_gated(facts: RunFacts) -> None:
+    recovered = {**facts.events[0]["recovery"], "t_sub_s": dict.fromkeys(("50", "90", "99", "99.9", "100"), 40.0)}
+    facts.events = [{**facts.events[0], "recovery": recovered}]
+    facts.thresholds = [parse("events.deploy.t_sub.99 < 60s")]
+    facts.generator = {**facts.generator, "loop_lag_p99_ms": 3_999.0}
+    assert build_summary(facts)["verdict"] == "pass"
+    facts.generator = {**facts.generator, "loop_lag_p99_ms": 4_001.0}
+    assert "10 % of events.deploy.t_sub.99 (40000 ms)" in build_summary(facts)["reasons"][0]
+    facts.thresholds = [parse("events.deploy.t_sub.99 < 60s"), parse("fanout.latency.p99 < 250ms")]
+    assert "10 % of fanout.latency.p99 (30 ms)" in build_summary(facts)["reasons"][0]
+
+
 @pytest.mark.parametrize(("cpu", "cure"), [(99.0, "more workers"), (30.0, "something else takes its CPU")])
 def test_one_drowning_worker_is_named_although_all_of_them_together_look_well(
     facts: RunFacts, cpu: float, cure: str
