@@ -5,9 +5,9 @@
                --every 100 ms--> ledger.close(), a little each time
 
 Where many workers share a core (`WORKERS_PER_CORE`), herds have no watcher and work in rounds: every 100 ms, or every
-250 ms while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
+500 ms while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
 connects of work per wake-up, and the wake-up itself, its memory gone from the caches, was the cost: with 56 workers
-and 56 gateway nodes on two cores rounds brought 7,000 connects a second instead of 2,000. What a round adds to a
+and 56 gateway nodes on two cores rounds brought 8,000 connects a second instead of 2,000. What a round adds to a
 latency stands in the result as receive-queue delay.
 
 Laws: made after the fork, never at import. No exception leaves a callback: gevent would stop the watcher and the herd
@@ -41,7 +41,7 @@ WORKERS_PER_CORE = "LOADTEST_WORKERS_PER_CORE"
 """Environment variable: how many workers share a core of this machine. `loadtest` sets it for those it starts."""
 MANY_WORKERS = 4.0
 """Workers per core above which herds work in rounds."""
-ROUND_S_PER_WORKER = 0.009
+ROUND_S_PER_WORKER = 0.018
 """Seconds of a round while clients are on their way, for each worker that shares the core."""
 MOST_MISSED = 1_000
 CLOSE_S = 0.1

@@ -34,7 +34,7 @@ LOOPBACK: Final = "127.0.0.1"
 #: A drain sends clients away a little slower than the others let them in, so that nobody meets a refusal.
 DRAIN_SHARE: Final = 0.9
 LIFETIME_S: Final = 3600.0
-_REST_S_PER_NODE: Final = 0.005  # of those that share a core
+_REST_S_PER_NODE: Final = 0.01  # of those that share a core
 _MANY_NODES: Final = 4  # on a core
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
