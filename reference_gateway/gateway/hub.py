@@ -203,9 +203,11 @@ class Hub:
         try:
             text = data.decode()
             fields = json.loads(text)
-            revision, offset = fields["revision"], fields.get("offset")
+            revision, offset = fields["revision"], fields.pop("offset", None)
             if not isinstance(revision, int):
                 raise TypeError("'revision' is not a number")
+            if offset is not None:  # the log's, not the application's: clients get it as an argument of its own
+                text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
             if not self._kept or offset is None:
                 return _Message(revision, text_frame(packets.event_text(wire.REVISION, text)), None)
             frame = text_frame(packets.event_text(wire.REVISION, f'{text},"{int(offset)}"'))

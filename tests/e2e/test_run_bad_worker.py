@@ -20,10 +20,9 @@ from loadtest import __version__
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.receive_queue import ReceiveQueue
 from tests.e2e.conftest import LoadtestRun
-from tests.e2e.test_run_joined import PROFILE, port
+from tests.e2e.test_run_joined import PROFILE
 
 pytestmark = pytest.mark.e2e
-__all__ = ["port"]
 
 LOCUST = version("locust")
 EMPTY = Histogram().to_wire()
@@ -64,7 +63,7 @@ class Worker:
         self.say("client_ready", LOCUST)
         assert self.hear("ack") is not None
         who = {"role": "publisher", "version": harness, "pid": 1, "host": "elsewhere", "remote": True, "files": 1_000}
-        self.say("loadtest.hello", who)
+        self.say("loadtest.hello", who | {"users": {"Population": "", "Publisher": ""}})
 
 
 Connect = Callable[[str], Worker]
@@ -86,7 +85,7 @@ def connect(port: int) -> Iterator[Connect]:
 @pytest.fixture
 def run(loadtest_run, websocket_target, port) -> Iterator[LoadtestRun]:
     """Start a run that waits for two publishers; an honest one joins."""
-    profile = PROFILE.format(url=websocket_target.url, duration="4s")
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="4s")
     started = loadtest_run(profile, "--workers", "1", "--expect-publishers", "2", "--bind", f"127.0.0.1:{port}")
     argv = [sys.executable, "-m", "loadtest.cli", "worker", "--master", f"127.0.0.1:{port}", "--role", "publisher"]
     honest = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
