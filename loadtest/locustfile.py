@@ -74,7 +74,7 @@ def _use_chosen(environment: Environment, **_: Any) -> None:
 
 def _show(environment: Environment, out: str) -> Any:
     """Add the tabs to the web UI; a worker, and a headless run, never load them."""
-    from loadtest.web.guest import show  # noqa: PLC0415
+    from loadtest.web.guest import show  # noqa: PLC0415 - pages and plots, for the master with a web UI alone
 
     return show(environment, out)
 

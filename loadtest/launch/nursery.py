@@ -29,14 +29,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from loadtest.clock import NS_PER_S, now_ns
+from loadtest.herd import sharing
 from loadtest.launch.lifeline import tie_to_parent
 
 Entry = Callable[..., int]
 """`run_worker(master_host=, master_port=, role=, profile_path=, run_id=) -> exit code`."""
 
 ENTRY = "loadtest.users.worker:run_worker"
-WORKERS_PER_CORE = "LOADTEST_WORKERS_PER_CORE"
-"""Read by `users.engine`."""
 ROLES = ("herd", "publisher")
 HEARD = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 """Blocked in the nursery and taken one by one with sigtimedwait: no handler ever runs between two bytecodes."""
@@ -181,9 +180,7 @@ def yield_the_core(workers: int) -> None:
     With six workers and six gateway nodes on two cores that brought 7,000-8,000 connects a second instead of 5,000.
     Publishers stay as they are, and so go first.
     """
-    cores = len(os.sched_getaffinity(0))
-    os.environ[WORKERS_PER_CORE] = f"{workers / cores:g}"
-    if workers > cores:
+    if sharing.tell(workers) > 1:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 

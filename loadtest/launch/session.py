@@ -12,7 +12,6 @@ from __future__ import annotations
 import locust  # noqa: F401  # isort: skip  # first: it patches the standard library, which must happen before ssl is in use
 
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from locust.runners import MasterRunner
 from loadtest.errors import UsageError
 from loadtest.faults.fault import Control
 from loadtest.faults.registry import build_faults
+from loadtest.herd.sharing import share_of
 from loadtest.launch.address import LOOPBACK, Address
 from loadtest.launch.children import Children
 from loadtest.launch.crew import Crew
@@ -200,14 +200,12 @@ class _Session:
         folder.write_manifest(manifest_facts(self._profile, workers, self._options.tags))
 
     def _start_master(self, staff: Staff) -> None:
-        patience_s = self._options.lost_after_s or silence_s(staff.workers / len(os.sched_getaffinity(0)))
+        patience_s = self._options.lost_after_s or silence_s(share_of(staff.workers))
         runners.HEARTBEAT_LIVENESS = max(1, round(patience_s))  # heartbeats, one a second
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
         bind = self._options.bind
         host, self._port = (LOOPBACK, _free_port(LOOPBACK)) if bind is None else (bind.host, bind.port)
-        environment = Environment(
-            user_classes=[Population, Publisher]
-        )  # with events of its own: runs may follow each other
+        environment = Environment(user_classes=[Population, Publisher])  # its own events: runs may follow each other
         environment.dispatcher_class = cast(Any, Dealer(self._role_of, lambda: True))
         environment.parsed_locustfiles = [str(LOCUSTFILE)]
         environment.create_master_runner(host, self._port)

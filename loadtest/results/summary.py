@@ -44,7 +44,7 @@ GENERATOR_SHARE = 0.10
 UNGATED_MS = 250.0
 """Delay of the generator that no run may have, whatever it gates.
 
-Far above that of a busy but healthy worker (10 to 20 ms), also of many that share cores and tick every 40 ms, since
+Far above that of a busy but healthy worker (10 to 20 ms), also of many that share a core and work in rounds, since
 what such a run judges are counts, and recoveries of seconds, of which a quarter of a second is a tenth. A fan-out time
 that nobody gated, but somebody reads, is graded beside it: `report.generator.trust`.
 """

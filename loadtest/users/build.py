@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from loadtest.clock import NS_PER_S, Clock, now_ns
 from loadtest.errors import UsageError
+from loadtest.herd import sharing
 from loadtest.herd.addresses import automatic, expand
 from loadtest.herd.clients import Bootstrap, Hooks, Settings
 from loadtest.herd.herd import Herd
@@ -23,7 +24,6 @@ from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.socketio_dialect import SocketIODialect
 from loadtest.protocol.websocket_dialect import WebSocketDialect
 from loadtest.users.clients import ProfileClients, channel_groups
-from loadtest.users.engine import MANY_WORKERS, workers_per_core
 
 MOST_IN_FLIGHT = 1024
 IN_FLIGHT_OF_ALL = 8192
@@ -177,5 +177,5 @@ def _settings(plan: Plan, *, listening: bool) -> Settings:
         settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
         max_in_flight=profile.ramp.max_in_flight or min(MOST_IN_FLIGHT, max(64, IN_FLIGHT_OF_ALL // plan.workers)),
         canary=profile.publish_rate_per_s > 0,
-        late_acks=workers_per_core() > MANY_WORKERS,
+        late_acks=sharing.are_many(),
     )

@@ -4,7 +4,7 @@
                --every 10 ms--> herd.tick(), loop lag         (100 ms while every client is in session)
                --every 100 ms--> ledger.close(), a little each time
 
-Where many workers share a core (`WORKERS_PER_CORE`), herds have no watcher and work in rounds: every 100 ms, or every
+Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: every 100 ms, or every
 500 ms while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
 connects of work per wake-up, and the wake-up itself, its memory gone from the caches, was the cost: with 56 workers
 and 56 gateway nodes on two cores rounds brought 8,000 connects a second instead of 2,000. What a round adds to a
@@ -28,6 +28,7 @@ import gevent
 from gevent import monkey
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
+from loadtest.herd import sharing
 from loadtest.herd.herd import MAX_EVENTS, Herd
 from loadtest.herd.poller import Poller
 from loadtest.metrics.histogram import Histogram
@@ -37,10 +38,6 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
 QUIET_TICK_S = 0.1
-WORKERS_PER_CORE = "LOADTEST_WORKERS_PER_CORE"
-"""Environment variable: how many workers share a core of this machine. `loadtest` sets it for those it starts."""
-MANY_WORKERS = 4.0
-"""Workers per core above which herds work in rounds."""
 ROUND_S_PER_WORKER = 0.018
 """Seconds of a round while clients are on their way, for each worker that shares the core."""
 MOST_MISSED = 1_000
@@ -53,11 +50,6 @@ def new_poller() -> Poller:
     """Return an epoll that gevent has not taken away."""
     epoll: Callable[[], Poller] = monkey.get_original("select", "epoll")
     return epoll()
-
-
-def workers_per_core() -> float:
-    """Return how many workers share a core, as far as this process has been told; 0: it has not."""
-    return float(os.environ.get(WORKERS_PER_CORE, "0"))
 
 
 class Engine:
@@ -76,9 +68,8 @@ class Engine:
         self._collected_ns = 0
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
-        sharing = workers_per_core()
-        self._in_rounds = sharing > MANY_WORKERS
-        self._busy_s = max(TICK_S, ROUND_S_PER_WORKER * sharing)
+        self._in_rounds = sharing.are_many()
+        self._busy_s = max(TICK_S, ROUND_S_PER_WORKER * sharing.workers_per_core())
         self._timers = {tick_s: loop.timer(tick_s, repeat=tick_s) for tick_s in {self._busy_s, QUIET_TICK_S}}
         self._again = loop.timer(0)
         self._unfinished: list[Herd] = []

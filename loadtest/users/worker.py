@@ -19,8 +19,8 @@ from locust.rpc import Message
 from locust.runners import WorkerRunner
 
 from loadtest.errors import ExitCode, TargetUnreachableError
+from loadtest.herd.sharing import workers_per_core
 from loadtest.users.attach import make_bridge
-from loadtest.users.engine import workers_per_core
 from loadtest.users.muster import users_of
 from loadtest.users.profile_users import Population, Publisher
 from loadtest.users.worker_bridge import WorkerBridge

@@ -13,8 +13,8 @@ import pytest
 from gevent import monkey
 
 from loadtest.herd.herd import MAX_EVENTS, Herd
-from loadtest.launch import nursery
-from loadtest.users.engine import WORKERS_PER_CORE, Engine
+from loadtest.herd.sharing import VARIABLE
+from loadtest.users.engine import Engine
 
 REALLY_SLEEP = monkey.get_original("time", "sleep")
 
@@ -62,7 +62,7 @@ def watch(herd: CountingHerd, seconds: float) -> None:
 
 @pytest.fixture
 def _crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(WORKERS_PER_CORE, "5")  # a round of 45 ms
+    monkeypatch.setenv(VARIABLE, "5")  # a round of 45 ms
 
 
 def test_herd_with_a_core_gets_its_turn_at_once() -> None:
@@ -108,7 +108,3 @@ def test_herd_that_never_finishes_leaves_the_others_their_time() -> None:
     gaps = [later - earlier for earlier, later in itertools.pairwise(seen)]
     assert sorted(gaps)[-2] < 0.25  # fifty callbacks in a row, as gevent runs them, would be 0.5 s
     assert herd.ticks * 2 <= herd.turns + 1
-
-
-def test_launcher_and_engine_speak_of_the_same_variable() -> None:
-    assert nursery.WORKERS_PER_CORE == WORKERS_PER_CORE
