@@ -4,7 +4,7 @@ from loadtest.users.api import SocketIOClientUser, attach
 attach()
 class Viewer(SocketIOClientUser):             # python-socketio;  WebSocketClientUser: websocket-client
     profile = "any-socketio.toml"
-    def on_connect(self, client): self.library.emit("hello", {"n": client.index})
+    def on_connect(self, client): self.connection.emit("hello", {"n": client.index})
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ClientUser(HerdUser):
     """One client of a library. Everything else is as in `HerdUser`.
 
     Attributes:
-        library: the library's own client, None while there is none: what tasks and hooks send with.
+        connection: the library's own client, None while there is none: what tasks and hooks send with.
     """
 
     abstract = True
@@ -42,12 +42,12 @@ class ClientUser(HerdUser):
                 importlib.import_module(cls.link.module)
 
     @property
-    def library(self) -> Any:
+    def connection(self) -> Any:
         """Return the library's client of this user's connection, or None."""
         herd = self.herd
         assert isinstance(herd, LibraryHerd)
         link = herd.links.get(self.slots.start) if self.slots else None
-        return None if link is None else link.library
+        return None if link is None else link.connection
 
     @classmethod
     def herd_kind(cls, profile: Profile) -> type[Herd]:

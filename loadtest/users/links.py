@@ -76,7 +76,7 @@ class LibraryHerd(Herd):
         Raises:
             LocalProtocolError: always.
         """
-        raise LocalProtocolError("a library's client sends by its own methods: use self.library")
+        raise LocalProtocolError("a library's client sends by its own methods: use self.connection")
 
     def joined(self, slot: int, now_ns: int) -> None:
         """Enter a session and ask for the client's channels."""
@@ -146,7 +146,7 @@ class Link(ABC):
         self.herd = herd
         self.slot = slot
         self.variables = variables
-        self.library: Any = None
+        self.connection: Any = None
         self._profile = profile
         self._clock = herd._clock
         self._index = index
@@ -252,7 +252,7 @@ class SocketIOLink(Link):
         """See `Link.connect`."""
         client, namespace = self._profile.client, self._profile.client.namespace
         options = self.socket_options()
-        sio = self.library = library.Client(reconnection=False, handle_sigint=False, websocket_extra_options=options)
+        sio = self.connection = library.Client(reconnection=False, handle_sigint=False, websocket_extra_options=options)
         subscribe = self._profile.subscribe
         self._path = Path(self._profile.publish.marker)
         ruled = subscribe is not None and (subscribe.ack_path or subscribe.ack_equals is not None)
@@ -300,7 +300,7 @@ class SocketIOLink(Link):
                 self.herd.heard_of(self.slot, Acked(group, args, ok), now)
 
         values: Any = Template(list(subscribe.args)).render(variables)
-        self.library.emit(
+        self.connection.emit(
             subscribe.event,
             tuple(values) or None,
             namespace=self._profile.client.namespace,
@@ -309,9 +309,9 @@ class SocketIOLink(Link):
 
     def close(self) -> None:
         """See `Link.close`."""
-        if self.library is not None:
-            self.library.disconnect()
-            self.library.eio.disconnect(abort=True)
+        if self.connection is not None:
+            self.connection.disconnect()
+            self.connection.eio.disconnect(abort=True)
 
 
 class WebSocketLink(Link):
@@ -324,7 +324,7 @@ class WebSocketLink(Link):
         client = self._profile.client
         parts = urlsplit(self._url)
         query = "&".join(_encoded(parts.query, self.rendered(client.query)))
-        ws = self.library = library.create_connection(
+        ws = self.connection = library.create_connection(
             parts._replace(query=query).geturl(),
             timeout=self._patience_s,
             header=[f"{name}: {value}" for name, value in self.rendered(client.headers).items()],
@@ -355,12 +355,12 @@ class WebSocketLink(Link):
         """See `Link.subscribe`."""
         subscribe = self._profile.subscribe
         assert subscribe is not None
-        self.library.send(_text(subscribe.message, variables))
+        self.connection.send(_text(subscribe.message, variables))
 
     def close(self) -> None:
         """See `Link.close`."""
-        if self.library is not None:
-            self.library.close(timeout=CLOSING_S / 2)
+        if self.connection is not None:
+            self.connection.close(timeout=CLOSING_S / 2)
 
 
 def _text(message: object, variables: Mapping[str, object]) -> str:

@@ -171,7 +171,7 @@ def test_drop_and_release_close_the_links(herd: LibraryHerd, clock: FakeClock) -
 
 
 def test_raw_frames_have_no_way_through_a_library(herd: LibraryHerd) -> None:
-    with pytest.raises(LocalProtocolError, match=r"self\.library"):
+    with pytest.raises(LocalProtocolError, match=r"self\.connection"):
         herd.send(0, b"x")
 
 
