@@ -1,13 +1,18 @@
 """The contract of a fault.
 
     check  -> refusals, before anything starts: what this target lacks for this fault
-    apply  -> does it; returns when it is done, or raises FaultFailedError
-    undo   -> takes it back; called once at the end of the run for every fault whose `apply` was begun, done or not
+    apply  -> does it; returns when it is done or, of a fault that lasts, in place; or raises FaultFailedError
+    undo   -> takes it back; called once for every fault whose `apply` was begun (again, if it was interrupted):
+              of a fault that lasts, `duration` after `apply` returned; of one that failed, at once;
+              of any other, and without a duration, at the end of the run
 
-Laws: `apply` may block and is run beside the load, in a greenlet of its own on the master: it uses plain blocking calls
-of the standard library and never imports gevent. It may be interrupted by any exception at any point, and then leaves
-nothing running. `undo` must be harmless where nothing was done. A fault that fails makes the run invalid: what was to
-be measured did not happen.
+Laws: `apply` and `undo` may block and are run beside the load, in a greenlet on the master: they use plain blocking
+calls of the standard library and never import gevent. `apply` may be interrupted by any exception at any point, and
+then leaves nothing running. `undo` must be harmless where nothing was done. A fault that fails, in either, makes the
+run invalid: what was to be measured did not happen. Whatever a fault puts in place beyond this process ends with this
+process, however that ends: `undo` is not called by a harness that was killed.
+
+Whether a kind lasts, and what it holds so that no two of them meet, its profile table says (`profile.fault`).
 """
 
 from __future__ import annotations
@@ -48,6 +53,9 @@ class FaultContext(Protocol):
     def log(self, text: str) -> None:
         """Put a line into the run's log and live view."""
 
+    def report(self, name: str, facts: Mapping[str, object]) -> None:
+        """Put figures (plain values, named with their units) into fault `name`'s event of run.json, key `fault`."""
+
 
 class Fault(Protocol):
     """One thing done to the target; see the laws of this file."""
@@ -64,4 +72,8 @@ class Fault(Protocol):
         """
 
     def undo(self, context: FaultContext) -> None:
-        """Take back what outlives `apply`; harmless when nothing does, which is the default."""
+        """Take back what outlives `apply`; harmless when nothing does, which is the default.
+
+        Raises:
+            FaultFailedError: it is still in place, wholly or in part.
+        """

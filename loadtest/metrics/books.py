@@ -370,6 +370,7 @@ class Books:
                 lost=event.lost,
                 metastable=None if back_s is None else False,
             ),
+            **event.of_fault(self.zero_ns),
         }
 
     def generator_figures(self, clock_error_ms: float) -> dict[str, Any]:

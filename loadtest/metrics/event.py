@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.recovery import RecoveryCurve
 
 YOUNG_NS = 5 * NS_PER_S
-"""How long after its beginning an event explains every drop, whoever is back already."""
+"""How long after its beginning, and after the end of its fault, an event explains every drop, whoever is back."""
 HARMLESS_NS = 30 * NS_PER_S
 """An event that has dropped nobody for so long drops nobody: what comes later is another event's."""
 MASS_SHARE = 0.01
@@ -17,7 +18,13 @@ MASS_SHARE = 0.01
 
 @dataclass(slots=True)
 class Event:
-    """A mass disconnect that is followed."""
+    """A mass disconnect that is followed.
+
+    Attributes:
+        lasts: its fault is in place and will be taken back; until then every drop is its doing, and it is not over.
+        undone_ns: when it was taken back; None: not yet, or there was nothing to take back.
+        facts: what the fault reported of itself.
+    """
 
     name: str
     kind: str
@@ -26,11 +33,30 @@ class Event:
     announced: bool = True
     closed: bool = False
     lost: int = 0
+    lasts: bool = False
+    undone_ns: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def undone(self, at_ns: int) -> None:
+        """Note that its fault was taken back."""
+        self.lasts, self.undone_ns = False, at_ns
+
+    @property
+    def acted_ns(self) -> int:
+        """When its fault did something last."""
+        return max(self.t0_ns, self.undone_ns or self.t0_ns)
+
+    def of_fault(self, zero_ns: int) -> dict[str, Any]:
+        """Return what a lasting fault adds to its entry of run.json: when it was taken back, what it reported."""
+        undone = {} if self.undone_ns is None else {"undone_at_s": (self.undone_ns - zero_ns) / NS_PER_S}
+        return {**undone, **({"fault": self.facts} if self.facts else {})}
 
     def is_over(self, now_ns: int) -> bool:
         """Whether every client that was dropped is back, or nobody was dropped for long enough."""
+        if self.lasts:
+            return False
         if not self.curve.dropped:
-            return now_ns - self.t0_ns > HARMLESS_NS
+            return now_ns - self.acted_ns > HARMLESS_NS
         return self.curve.subscribed_now >= self.curve.population > 0
 
     def explains(self, drop_ns: int) -> bool:
@@ -41,5 +67,5 @@ class Event:
         if self.closed or drop_ns + NS_PER_S < self.t0_ns:
             return False
         missing = self.curve.population - self.curve.subscribed_now
-        young = drop_ns < self.t0_ns + YOUNG_NS
+        young = self.lasts or drop_ns < self.acted_ns + YOUNG_NS
         return young or missing > MASS_SHARE * self.curve.population

@@ -5,38 +5,13 @@ To add a kind: a class here with its keys, its place in `Fault`, and its file in
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from loadtest.profile.fault import FaultBase
 from loadtest.profile.quantities import Seconds, Share
-from loadtest.profile.section import HttpRequest, Section
-
-
-class FaultBase(Section):
-    """What every fault has: a name and a moment (`at` or `after_steady`; neither: as soon as steady)."""
-
-    name: str = Field(
-        default="", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Name in reports and thresholds. Default: the kind."
-    )
-    at_s: Seconds | None = Field(
-        default=None, alias="at", le=31_536_000, description="Time since the start of the run."
-    )
-    after_steady_s: Seconds | None = Field(
-        default=None, alias="after_steady", le=31_536_000, description="Time since the start of the hold phase."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, given: Any) -> Any:
-        """Name a fault after its kind and let it happen when steady, unless the file says otherwise."""
-        if not isinstance(given, dict):
-            return given
-        kind = given.get("kind")
-        filled = {"name": kind, **given} if isinstance(kind, str) else dict(given)
-        if "at" not in given and "after_steady" not in given:
-            filled["after_steady"] = 0
-        return filled
+from loadtest.profile.section import HttpRequest
 
 
 class DeployFault(FaultBase):

@@ -53,6 +53,11 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
+def show_time(seconds: float) -> str:
+    """Return a duration the way the file writes it, to the millisecond."""
+    return f'"{units.format_duration(round(seconds, 3))}"'
+
+
 def say(error: ErrorDetails, path: Path, data: Any) -> str:
     """Return the sentence for one error of the schema.
 

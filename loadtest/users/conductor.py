@@ -98,6 +98,7 @@ class Conductor:
         try:
             self._gather()
             self._loop()
+            self._missed()
         except ResultsError as error:  # the disk: what is there is intact, the run ends cleanly
             self.interrupt(str(error))
         finally:
@@ -226,6 +227,11 @@ class Conductor:
         )
 
     # --- faults ------------------------------------------------------------------------------------------------------
+
+    def _missed(self) -> None:
+        """Say which faults never came due although the run took its whole time."""
+        if self._record.over is None:
+            self._record.verdict.invalid += [f"fault {name}: its moment never came." for name in self._schedule.pending]
 
     def _strike(self, elapsed_s: float) -> None:
         since_s = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,12 +20,16 @@ class Context:
     variables: dict[str, str] = field(default_factory=dict)
     drops: list[tuple[float, str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    facts: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def drop(self, share: float, how: str) -> None:
         self.drops.append((share, how))
 
     def log(self, text: str) -> None:
         self.lines.append(text)
+
+    def report(self, name: str, facts: Mapping[str, object]) -> None:
+        self.facts.setdefault(name, {}).update(facts)
 
 
 @pytest.fixture

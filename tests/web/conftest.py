@@ -33,4 +33,4 @@ def watch(environment, tmp_path: Path) -> Iterator[Watch]:
         recorder.begin()
         seen.attend(recorder, striker)
         yield seen
-        gevent.killall(list(striker._applying.values()))
+        gevent.killall(list(striker._greenlets.values()))

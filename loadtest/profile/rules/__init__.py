@@ -11,10 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from loadtest.profile.model import Profile
-from loadtest.profile.rules import client, population, scale, target, timeline, traffic
+from loadtest.profile.rules import client, faults, population, scale, target, timeline, traffic
 from loadtest.profile.rules.objection import Objection, Rule
 
-ALL: tuple[Rule, ...] = (*target.RULES, *client.RULES, *population.RULES, *traffic.RULES, *timeline.RULES, *scale.RULES)
+ALL: tuple[Rule, ...] = (
+    *target.RULES,
+    *client.RULES,
+    *population.RULES,
+    *traffic.RULES,
+    *timeline.RULES,
+    *faults.RULES,
+    *scale.RULES,
+)
 
 
 def objections(

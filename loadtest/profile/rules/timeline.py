@@ -1,18 +1,14 @@
-"""Rules of `[ramp]`, `[reconnect]`, `[[faults]]` and thresholds: everything happens inside the run."""
+"""Rules of `[ramp]`, `[reconnect]` and thresholds: the ramp ends, policies take their own keys, events exist."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from loadtest.profile.model import Profile
-from loadtest.profile.rules.objection import Objection, Rule, wrong_url
+from loadtest.profile.rules.objection import Objection, Rule
 from loadtest.profile.timeline import POLICY_KEYS
-from loadtest.units import format_duration, format_rate
-
-
-def _text(seconds: float) -> str:
-    return f'"{format_duration(round(seconds, 3))}"'
+from loadtest.profile.wording import show_time
+from loadtest.units import format_rate
 
 
 def ramp_can_end(profile: Profile) -> Iterator[Objection]:
@@ -21,8 +17,8 @@ def ramp_can_end(profile: Profile) -> Iterator[Objection]:
     if profile.ramp_s > ramp.timeout_s:
         yield Objection(
             ("ramp.timeout", "ramp.rate", "population.connections"),
-            f"found {_text(ramp.timeout_s)}, but {connections:,} connections at "
-            f"{format_rate(ramp.rate_per_s)} take {_text(profile.ramp_s)}; allow longer, or a higher ramp.rate",
+            f"found {show_time(ramp.timeout_s)}, but {connections:,} connections at "
+            f"{format_rate(ramp.rate_per_s)} take {show_time(profile.ramp_s)}; allow longer, or a higher ramp.rate",
         )
 
 
@@ -40,55 +36,8 @@ def reconnect_keys_fit(profile: Profile) -> Iterator[Objection]:
     if reconnect.base_s is not None and reconnect.cap_s is not None and reconnect.cap_s < reconnect.base_s:
         yield Objection(
             ("reconnect.cap", "reconnect.base"),
-            f"found {_text(reconnect.cap_s)}, allowed: at least base, {_text(reconnect.base_s)}",
+            f"found {show_time(reconnect.cap_s)}, allowed: at least base, {show_time(reconnect.base_s)}",
         )
-
-
-def faults_have_names(profile: Profile) -> Iterator[Objection]:
-    """Reports and thresholds speak of a fault by its name."""
-    times = Counter(fault.name for fault in profile.faults)
-    for number, fault in enumerate(profile.faults):
-        if times[fault.name] > 1:
-            yield Objection(
-                (f"faults.{number}.name",),
-                f'found "{fault.name}" {times[fault.name]} times; give each fault a name of its own',
-            )
-
-
-def faults_happen_in_the_run(profile: Profile) -> Iterator[Objection]:
-    """A fault has one moment, and the run is still measuring then."""
-    hold_s = profile.duration_s
-    end_s = profile.ramp_s + profile.phases.warmup_s + hold_s
-    for number, fault in enumerate(profile.faults):
-        key = f"faults.{number}"
-        if fault.at_s is not None and fault.after_steady_s is not None:
-            yield Objection((f"{key}.at", f"{key}.after_steady"), "found at and after_steady; allowed: one of them")
-        if fault.after_steady_s is not None and fault.after_steady_s >= hold_s:
-            yield Objection(
-                (f"{key}.after_steady", "duration"),
-                f"found {_text(fault.after_steady_s)}, allowed: less than duration, {_text(hold_s)}",
-            )
-        if fault.at_s is not None and fault.at_s >= end_s:
-            yield Objection(
-                (f"{key}.at", "duration", "ramp.rate", "population.connections", "phases.warmup"),
-                f"found {_text(fault.at_s)}, allowed: less than {_text(end_s)}, "
-                "the ramp's schedule, the warm-up and duration together",
-            )
-
-
-def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
-    """Only a stack that we started can be deployed; hooks need an address."""
-    for number, fault in enumerate(profile.faults):
-        key = f"faults.{number}"
-        if fault.kind == "deploy" and profile.target.stack != "reference":
-            yield Objection(
-                (f"{key}.kind", "target.stack"),
-                'found "deploy", which needs target.stack = "reference"; allowed otherwise: "command", "http", "drop"',
-            )
-        if fault.kind == "http":
-            wrong = wrong_url(fault.http.url, ("http", "https"))
-            if wrong is not None:
-                yield Objection((f"{key}.http.url",), wrong)
 
 
 def thresholds_name_real_events(profile: Profile) -> Iterator[Objection]:
@@ -107,8 +56,5 @@ def thresholds_name_real_events(profile: Profile) -> Iterator[Objection]:
 RULES: tuple[Rule, ...] = (
     ramp_can_end,
     reconnect_keys_fit,
-    faults_have_names,
-    faults_happen_in_the_run,
-    faults_fit_the_target,
     thresholds_name_real_events,
 )
