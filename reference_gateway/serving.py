@@ -1,6 +1,8 @@
 """How every part on uvicorn is served: uvloop, httptools, a deep backlog, no access log, one error style.
 
-Law: a request body is read to a bound and no further; a part that cannot start says why in one line and exits 2.
+Laws: a request body is read to a bound and no further; a part that cannot start says why in one line and exits 2. A
+part that hands over to a process beside it loses no request: it goes on answering on the connections it has, asks each
+client to close, and leaves when they have, or when no pooled client can still hold one (`LINGER_S`).
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any, Final, Literal, cast
@@ -15,17 +18,20 @@ from typing import Any, Final, Literal, cast
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from reference_gateway.errors import SettingError
 from reference_gateway.gate import Capacity, Gatehouse
+from reference_gateway.settings import POOL_IDLE_S
 
 BACKLOG: Final = 4096
 # Longer than any pooled client keeps an idle connection: the client closes first, no request meets a closing server.
 KEEP_ALIVE_S: Final = 75
 MAX_BODY_BYTES: Final = 1024 * 1024
+LINGER_S: Final = 2.0 * POOL_IDLE_S
+_LOOK_S: Final = 0.05
 
 
 class BodyError(ValueError):
@@ -38,6 +44,8 @@ def serve(
     port: int,
     ws: Literal["none", "wsproto"] = "none",
     capacity: Capacity | None = None,
+    *,
+    listener: int | None = None,
 ) -> None:
     """Serve `app` on (host, port) until SIGTERM; open connections then have one second.
 
@@ -47,9 +55,12 @@ def serve(
         port: TCP port.
         ws: "wsproto" to accept WebSockets; pings and compression are then the application's own affair.
         capacity: how many Socket.IO clients may be admitted; None or 0 = no gate.
+        listener: descriptor of the socket to accept from, which the supervisor holds too: what waits there when this
+            process leaves is the next one's. None = a socket of its own on (host, port).
     """
+    parting = Parting(app)
     config = uvicorn.Config(
-        app,
+        app if listener is None else parting,
         host=host,
         port=port,
         loop="uvloop",
@@ -66,7 +77,46 @@ def serve(
         server_header=False,
         lifespan="on",
     )
-    uvicorn.Server(config).run()
+    if listener is None:
+        uvicorn.Server(config).run()
+        return
+    _LingeringServer(config, parting).run(sockets=[socket.socket(fileno=listener)])
+
+
+class Parting:
+    """An ASGI application that, once `leaving` is set, asks with each answer for the connection to be closed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.leaving = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on."""
+
+        async def sending(message: Message) -> None:
+            if self.leaving and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+class _LingeringServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, parting: Parting) -> None:
+        super().__init__(config)
+        self._parting = parting
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, answer what still comes, then end as any server."""
+        self._parting.leaving = True
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        until_s = asyncio.get_running_loop().time() + LINGER_S
+        while self.server_state.connections and asyncio.get_running_loop().time() < until_s:
+            await asyncio.sleep(_LOOK_S)
+        await super().shutdown(sockets)
 
 
 def _gated(capacity: Capacity) -> type[asyncio.Protocol]:

@@ -7,8 +7,13 @@ starts it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from reference_gateway.errors import SettingError
+
+LISTEN_FD: Final = "RG_LISTEN_FD"
+#: How long clients of a part that may be handed over to another process keep an idle connection to it.
+POOL_IDLE_S: Final = 2.0
 
 
 def read_text(env: Mapping[str, str], name: str, default: str | None = None) -> str:

@@ -47,6 +47,11 @@ class Version:
     broker_replica: bool = False
 
     @property
+    def is_split(self) -> bool:
+        """Whether gateway nodes are programs of their own, with the private API behind them."""
+        return self.shape == "split"
+
+    @property
     def switches(self) -> dict[str, bool]:
         """Every switch by name, in table order."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.type == "bool"}

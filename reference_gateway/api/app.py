@@ -3,12 +3,13 @@
 POST /v1/messages {"event", "args", "client", "node"} -> 200 {"args": [ack]}; 400 for what is no message
 GET  /v1/rules                                        -> 200 the rules in force, and why a newer file is not
 POST /v1/rules/reload                                 -> 200 the same; 409 when the file was refused
-GET  /healthz                                         -> 200 {"ok", "rules", "carried", "failed"}
+GET  /healthz                                         -> 200 {"ok", "pid", "rules", "carried", "failed"}
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,4 +83,4 @@ async def _reload(request: Request) -> JSONResponse:
 async def _health(request: Request) -> JSONResponse:
     state = request.app.state
     counts = {"carried": state.calls.carried, "failed": state.calls.failed}
-    return JSONResponse({"ok": True, "rules": state.rule_file.table.digest, **counts})
+    return JSONResponse({"ok": True, "pid": os.getpid(), "rules": state.rule_file.table.digest, **counts})

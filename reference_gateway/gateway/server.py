@@ -15,7 +15,6 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 from reference_gateway import wire
@@ -25,6 +24,7 @@ from reference_gateway.gate import Gatehouse
 
 from . import handshake, packets
 from .admission import open_admission
+from .drain import DrainOrder, due, read_order
 from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
@@ -87,6 +87,7 @@ class Node:
         self.admission = open_admission(settings)
         self.draining = False
         self._was_healthy = False
+        self._rng = random.Random()
         self._sockets = 0  # TCP connections, health checks and handshakes included
         self._connections = 0  # WebSockets that are not closing
         self._gone = asyncio.Event()
@@ -141,19 +142,19 @@ class Node:
         for server in self._servers:
             server.close()
         sessions = list(self.heartbeat)
-        over_s = self._drain_s(len(sessions))
+        order = read_order(self.settings.drain_file)
+        over_s = self._drain_s(order, len(sessions))
         log.info("draining %d connections over %g s", len(sessions), over_s)
         start_s = self._loop.time()
         closed = 0
-        while closed < len(sessions):
-            elapsed_s = self._loop.time() - start_s
-            share = min(1.0, (elapsed_s + _DRAIN_STEP_S) / over_s) if over_s else 1.0
-            due = max(closed + 1, int(len(sessions) * share))
-            for session in sessions[closed:due]:
-                cast(Session, session).close(self.farewell())
-            closed = due
-            if closed < len(sessions):
-                await asyncio.sleep(_DRAIN_STEP_S)
+        while True:
+            now = due(len(sessions), self._loop.time() - start_s, over_s)
+            for session in sessions[closed:now]:
+                cast(Session, session).close(order.farewell(self.farewell, self._rng))
+            closed = now
+            if closed == len(sessions):
+                break
+            await asyncio.sleep(_DRAIN_STEP_S)
         del sessions
         try:
             async with asyncio.timeout(_LAST_WAIT_S):
@@ -163,18 +164,11 @@ class Node:
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
 
-    def _drain_s(self, connections: int) -> float:
-        """Return the seconds of this drain: what a deploy has left in the drain file or its pace, else the setting."""
-        try:
-            asked = float(Path(self.settings.drain_file).read_text()) if self.settings.drain_file else None
-        except FileNotFoundError:
-            asked = None
-        except (OSError, ValueError) as error:
-            log.warning("drain file %s is not readable as seconds (%s)", self.settings.drain_file, error)
-            asked = None
-        if asked == 0 and self.settings.drain_per_s:
+    def _drain_s(self, order: DrainOrder, connections: int) -> float:
+        """Return the seconds of this drain: as ordered, or at the pace of the version, or the setting."""
+        if order.seconds == 0 and self.settings.drain_per_s:
             return connections / self.settings.drain_per_s
-        return self.settings.drain_s if asked is None else max(0.0, asked)
+        return self.settings.drain_s if order.seconds is None else order.seconds
 
     def farewell(self) -> wire.CloseCode:
         """Return what to close a client with that may come back: with a slot, if this node hands them out."""
@@ -260,7 +254,7 @@ class Node:
         session.transport.write(switch + text_frame(hello))
         session.state = OPEN
         if settings.lifetime_s:
-            session.turns = max(1, round(settings.lifetime_s * (0.5 + random.random()) / settings.ping_interval_s))
+            session.turns = max(1, round(settings.lifetime_s * (0.5 + self._rng.random()) / settings.ping_interval_s))
         self._connections += 1
         if self.admission is not None:
             self.admission.enter(session)

@@ -27,7 +27,7 @@ class Settings:
     handshake_timeout_s: float = 10.0  # RG_HANDSHAKE_TIMEOUT_S: from accept to Socket.IO CONNECT
     close_grace_s: float = 5.0  # RG_CLOSE_GRACE_S: from our close frame to the end of the socket
     drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
-    drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, the seconds in it count instead
+    drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, what it says counts instead (`drain`)
     drain_per_s: float = 0.0  # RG_DRAIN_PER_S: closes per second if that file says 0; 0 = at once
     lifetime_s: float = 0.0  # RG_LIFETIME_S: a connection is closed at this age, give or take a half; 0 = never
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm

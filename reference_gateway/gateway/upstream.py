@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 import aiohttp
 
 from reference_gateway import wire
+from reference_gateway.settings import POOL_IDLE_S
 
 from .measures import Measures
 
@@ -80,7 +81,7 @@ class Upstream:
         self._tasks: set[asyncio.Task[None]] = set()
         self.in_flight = 0
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=POOL_IDLE_S),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
         )

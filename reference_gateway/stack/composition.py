@@ -24,6 +24,7 @@ from reference_gateway.health import probe_http, probe_redis
 from reference_gateway.stack.broker import find_server, redact_url, server_command
 from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
+from reference_gateway.stack.deploy import Tier
 from reference_gateway.stack.forking import Nursery
 from reference_gateway.stack.part import Part
 from reference_gateway.stack.ports import assign_ports
@@ -70,6 +71,11 @@ class Composition:
     def layers(self) -> list[Sequence[Part]]:
         """Parts that start side by side, layer after layer."""
         return [self.brokers, [*self.inside, *self.gateways], [self.godserver]]
+
+    @property
+    def tiers(self) -> Mapping[Tier, Sequence[Part]]:
+        """What a deploy replaces together."""
+        return {"gateway": self.gateways, "api": [part for part in self.inside if part.kind == "api"]}
 
     @property
     def bootstrap_url(self) -> str:
@@ -145,6 +151,7 @@ class _Composer:
             log_file=self._data.log_file(name),
             version=version,
             module=module if kind == "gateway" else "",
+            handed=kind == "api",
         )
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
@@ -230,6 +237,7 @@ class _Composer:
             env |= {
                 "REDIS_URL": self._redis_url,
                 "RG_API_URL": f"http://{LOOPBACK}:{self._ports['api']}",
+                "RG_REUSE_PORT": "1",
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
                 "RG_REST_S": f"{self._rest_s():.4f}",
@@ -238,7 +246,6 @@ class _Composer:
                 env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
                 env["RG_RETRY_SLOTS"] = str(int(version.retry_slots))
             if version.handover:
-                env["RG_REUSE_PORT"] = "1"
                 env["RG_DRAIN_PER_S"] = f"{DRAIN_SHARE * self._config.node_admits_per_s:.9g}"
             if version.dithered_lifetime:
                 env["RG_LIFETIME_S"] = f"{LIFETIME_S:g}"

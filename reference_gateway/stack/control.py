@@ -1,6 +1,6 @@
 """The control server of a running stack: deploy, status, down. Loopback only, one bearer token.
 
-POST /v1/deploy {"strategy", "drain_seconds"} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
+POST /v1/deploy {"strategy", ..see deploy} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
 GET  /v1/status                               -> 200 {"version", "deploy", "parts": [..]}
 POST /v1/down                                 -> 202, then the stack ends
 """
@@ -68,6 +68,8 @@ class Control:
         task.add_done_callback(self._deploys.discard)
         try:
             return web.json_response(await asyncio.shield(task))
+        except SettingError as error:
+            return _refuse(400, str(error))
         except DeployRunningError as error:
             return _refuse(409, str(error))
         except DeployError as error:

@@ -7,14 +7,18 @@ stopped -> starting -> healthy -> draining -> stopped
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reference_gateway.health import Health
-from reference_gateway.stack.process import Process, log_tail
+from reference_gateway.settings import LISTEN_FD
+from reference_gateway.stack.process import Process, log_tail, spawn
+
+_BACKLOG: Final = 4096
 
 Probe = Callable[[str, int, float], Awaitable[Health]]
 
@@ -42,6 +46,8 @@ class Part:
         host, port: where it listens; `probe` is asked there.
         url: what a person or a client uses; never holds a secret.
         version: the gateway version of a node, empty otherwise.
+        handed: whether its listening socket is held here and handed to each of its processes, so that one can take
+            over from another with nobody noticing; it reads the descriptor from RG_LISTEN_FD.
         restarts: how often it was started again after ending unasked.
     """
 
@@ -57,7 +63,9 @@ class Part:
     version: str = ""
     module: str = ""
     again: Sequence[str] = ()
+    handed: bool = False
 
+    listener: socket.socket | None = None
     process: Process | None = None
     state: State = State.STOPPED
     restarts: int = 0
@@ -74,6 +82,26 @@ class Part:
         if self.version:
             described["version"] = self.version
         return described
+
+    def spawn(self) -> Process:
+        """Start a process of its own.
+
+        Raises:
+            OSError: it cannot be started, or its port is taken.
+        """
+        argv = self.again if self.restarts and self.again else self.argv
+        if not self.handed:
+            return spawn(argv, self.env, self.log_file)
+        if self.listener is None:
+            self.listener = socket.create_server((self.host, self.port), backlog=_BACKLOG)
+        handle = self.listener.fileno()
+        return spawn(argv, {**self.env, LISTEN_FD: str(handle)}, self.log_file, pass_fds=[handle])
+
+    def release(self) -> None:
+        """Give up the listening socket."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
 
     def log_tail(self, lines: int = 8) -> str:
         """Return the last lines of the part's log, for an error message."""

@@ -42,7 +42,7 @@ class Stack:
         self.composition: Composition = compose(config, data, self.token)
         self._nursery = self.composition.nursery
         self._supervisor = Supervisor(config.start_timeout_s, self._nursery)
-        self.deployer = Deployer(self._supervisor, self.composition.gateways, data.drain_file)
+        self.deployer = Deployer(self._supervisor, self.composition.tiers, data.drain_file)
         self._state_file: Path | None = None
         self._started_s = time.monotonic()
 
@@ -118,6 +118,8 @@ class Stack:
         withdraw(self._state_file)
         await self._supervisor.stop_all(self.composition.parts, END_S)
         await self._nursery.end()
+        for part in self.composition.parts:
+            part.release()
         log.info("all parts have ended")
 
     def kill(self) -> None:

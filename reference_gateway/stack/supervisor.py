@@ -3,6 +3,7 @@
     start(part) -> spawn -> probe until healthy -> keep: wait for the end -> backoff -> spawn -> ...
     stop(part)  -> no longer kept -> SIGTERM -> (grace) -> SIGKILL
     replace(part) -> spawn beside -> probe until healthy -> SIGTERM to the old one
+    kill(part) -> SIGKILL -> restarted like any part that ends unasked, or away until `start`
 
 Law: a part that is being stopped or replaced is never restarted behind the back of who stops it.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
@@ -21,7 +23,7 @@ from reference_gateway.errors import PartFailedError
 from reference_gateway.health import Health, probe_process
 from reference_gateway.stack.forking import Nursery
 from reference_gateway.stack.part import Part, Probe, State
-from reference_gateway.stack.process import Process, spawn
+from reference_gateway.stack.process import Process
 
 FIRST_BACKOFF_S: Final = 0.1
 LAST_BACKOFF_S: Final = 5.0
@@ -98,6 +100,47 @@ class Supervisor:
             self._keepers[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
         await old.end(grace_s, patient=True)
 
+    async def swap_all(self, parts: Sequence[Part], grace_s: float) -> None:
+        """Start a new process of every part beside the running one; end the old ones once all new ones are healthy.
+
+        Raises:
+            PartFailedError: a new one did not come up; all the new ones are ended again, and the old ones go on.
+        """
+        olds = {part.name: part.process for part in parts}
+        keepers = [self._keepers.pop(part.name, None) for part in parts]
+        for keeper in keepers:
+            if keeper is not None:
+                keeper.cancel()
+        leaving = [old for old in olds.values() if old is not None]
+        try:
+            await _all(self._bring_up(part, beside=True) for part in parts)
+        except PartFailedError:
+            failed = [part.process for part in parts if part.process is not None and part.process not in leaving]
+            await asyncio.gather(*(process.end(0.0) for process in failed))
+            for part in parts:
+                part.process, part.state = olds[part.name], State.HEALTHY
+            raise
+        finally:
+            for part in parts:
+                self._keepers[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
+        await asyncio.gather(*(old.end(grace_s, patient=True) for old in leaving))
+
+    async def kill(self, part: Part, *, stay_away: bool = False) -> None:
+        """End `part` by SIGKILL, as a crash would; it is started again as after a crash, or by `start` alone.
+
+        Raises:
+            PartFailedError: it is not running.
+        """
+        process = part.process
+        if process is None or process.returncode is not None:
+            raise PartFailedError(f"{part.name} is not running")
+        process.signal(signal.SIGKILL)
+        if stay_away:
+            part.restarts += 1
+            await self.stop(part, 0.0)
+        else:
+            await process.wait()
+
     async def replace_all(self, parts: Sequence[Part], grace_s: float) -> None:
         """Replace parts side by side.
 
@@ -118,7 +161,7 @@ class Supervisor:
             if part.module:
                 process = await self._nursery.fork(part.name, part.module, part.env, part.log_file)
             else:
-                process = spawn(part.again if part.restarts and part.again else part.argv, part.env, part.log_file)
+                process = part.spawn()
         except OSError as error:
             raise PartFailedError(f"{part.name} cannot be started: {error}") from None
         part.process = process

@@ -6,17 +6,31 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from reference_gateway import wire
 from reference_gateway.broker.memory import MemoryBroker
+from reference_gateway.gateway.drain import DrainOrder, due, read_order
 from reference_gateway.gateway.server import Node
 from reference_gateway.gateway.settings import Settings
 
 from .conftest import FakeClient
 
 
-@pytest.mark.parametrize(("content", "seconds"), [(None, 3.0), ("0.5", 0.5), ("0", 0.0), ("soon", 3.0), ("-1", 0.0)])
+@pytest.mark.parametrize(
+    ("content", "seconds"),
+    [
+        (None, 3.0),
+        ('{"seconds": 0.5}', 0.5),
+        ('{"seconds": 0}', 0.0),
+        ("soon", 3.0),
+        ("7", 3.0),
+        ('{"seconds": "NaN"}', 3.0),
+        ('{"seconds": -1}', 0.0),
+    ],
+)
 def test_drain_file_counts_before_the_setting_when_it_holds_seconds(
     tmp_path: Path, content: str | None, seconds: float
 ) -> None:
@@ -26,14 +40,14 @@ def test_drain_file_counts_before_the_setting_when_it_holds_seconds(
 
     async def drain_s() -> float:
         node = Node(replace(Settings(), drain_s=3.0, drain_file=str(file)), MemoryBroker())
-        found = node._drain_s(connections=100)
+        found = node._drain_s(read_order(str(file)), connections=100)
         await node.close()
         return found
 
     assert asyncio.run(drain_s()) == seconds
 
 
-@pytest.mark.parametrize(("content", "seconds"), [("0", 0.5), ("2", 2.0), (None, 0.0)])
+@pytest.mark.parametrize(("content", "seconds"), [('{"seconds": 0}', 0.5), ('{"seconds": 2}', 2.0), (None, 0.0)])
 def test_pace_of_the_version_counts_in_a_deploy_that_names_no_seconds(
     tmp_path: Path, content: str | None, seconds: float
 ) -> None:
@@ -43,11 +57,41 @@ def test_pace_of_the_version_counts_in_a_deploy_that_names_no_seconds(
 
     async def drain_s() -> float:
         node = Node(replace(Settings(), drain_per_s=200.0, drain_file=str(file)), MemoryBroker())
-        found = node._drain_s(connections=100)
+        found = node._drain_s(read_order(str(file)), connections=100)
         await node.close()
         return found
 
     assert asyncio.run(drain_s()) == seconds
+
+
+def test_no_more_clients_are_closed_than_the_pace_allows_however_few_they_are() -> None:
+    closed = [due(8, step / 50, 2.0) for step in range(101)]
+    assert all(count <= 4 * step / 50 for step, count in enumerate(closed))
+    assert (closed[0], closed[-1]) == (0, 8)
+    assert due(8, 0.0, 0.0) == 8
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "meaning"),
+    [
+        (DrainOrder(), 1001, wire.GOING_AWAY.meaning),
+        (DrainOrder(code=1012), 1012, wire.GOING_AWAY.meaning),
+        (DrainOrder(code=1012, retry_after_s=0.0), 1012, "retry-after=0.000"),
+        (DrainOrder(retry_after_s=0.0), 4013, "retry-after=0.000"),
+    ],
+)
+def test_close_says_what_was_ordered_or_else_what_the_node_would_say(
+    order: DrainOrder, code: int, meaning: str
+) -> None:
+    close = order.farewell(lambda: wire.GOING_AWAY, Random(1))
+    assert (close.code, close.meaning, close.reconnect) == (code, meaning, True)
+
+
+def test_ordered_hints_are_spread_over_the_time_given() -> None:
+    order, rng = DrainOrder(retry_after_s=10.0), Random(7)
+    told = [float(order.farewell(lambda: wire.GOING_AWAY, rng).meaning.split("=")[1]) for _ in range(400)]
+    assert max(told) <= 10
+    assert sum(told) / len(told) == pytest.approx(5, abs=0.5)
 
 
 def test_drained_clients_are_told_to_come_back_one_after_the_other(run_node: Callable[..., None]) -> None:

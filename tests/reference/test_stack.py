@@ -288,6 +288,11 @@ def test_redact_url_shows_no_secret(url, shown):
     [
         ({"strategy": "rolling", "drain_seconds": 2}, DeployOrder("rolling", 2.0)),
         ({"strategy": "all-at-once"}, DeployOrder("all-at-once", 0.0)),
+        ({"strategy": "rolling", "tier": "api"}, DeployOrder("rolling", 0.0, tier="api")),
+        (
+            {"strategy": "blue-green", "pace_s": 1.5, "close_code": 1012, "retry_after_s": 30},
+            DeployOrder("blue-green", 0.0, pace_s=1.5, close_code=1012, retry_after_s=30.0),
+        ),
     ],
 )
 def test_deploy_order_is_read(body, order):
@@ -297,7 +302,7 @@ def test_deploy_order_is_read(body, order):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({}, "strategy None: allowed is all-at-once or rolling"),
+        ({}, "strategy None: allowed is all-at-once, rolling or blue-green"),
         ({"strategy": "blue"}, "strategy 'blue'"),
         ({"strategy": []}, "strategy"),
         ({"strategy": "rolling", "drain_seconds": -1}, "0 to 3600"),
@@ -305,6 +310,11 @@ def test_deploy_order_is_read(body, order):
         ({"strategy": "rolling", "drain_seconds": float("inf")}, "not a number"),
         ({"strategy": "rolling", "drain_seconds": True}, "not a number"),
         ({"strategy": "rolling", "pace": 1}, "unknown key 'pace'"),
+        ({"strategy": "rolling", "pace_s": 3601}, "pace_s 3601: allowed is 0 to 3600"),
+        ({"strategy": "rolling", "close_code": 1006}, "close_code 1006"),
+        ({"strategy": "rolling", "close_code": True}, "close_code True"),
+        ({"strategy": "rolling", "tier": "broker"}, "tier 'broker': allowed is gateway or api"),
+        ({"strategy": "blue-green", "tier": "api"}, "one process"),
         ([], "JSON object"),
     ],
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
 
-from reference_gateway.errors import DeployError, DeployRunningError, PartFailedError
+from reference_gateway.errors import DeployError, DeployRunningError, PartFailedError, SettingError
 from reference_gateway.stack.deploy import END_GRACE_S, MAX_DRAIN_S, Deployer, DeployOrder
 
 
@@ -23,11 +24,14 @@ class Supervisor:
 
     async def stop_all(self, parts, grace_s, patient):
         assert patient
-        self.calls.append(("stop", [part.name for part in parts], grace_s, self.drain_file.read_text()))
+        self.calls.append(("stop", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
         await self.gate.wait()
 
     async def replace_all(self, parts, grace_s):
-        self.calls.append(("replace", [part.name for part in parts], grace_s, self.drain_file.read_text()))
+        self.calls.append(("replace", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
+
+    async def swap_all(self, parts, grace_s):
+        self.calls.append(("swap", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
 
     async def start_all(self, parts):
         for part in parts:
@@ -39,14 +43,15 @@ class Supervisor:
 def deployer_of(tmp_path, version="bifrost-1", fails=()):
     parts = [SimpleNamespace(name=f"gateway-{number}", version=version) for number in (1, 2)]
     supervisor = Supervisor(tmp_path / "drain", fails)
-    return Deployer(supervisor, parts, tmp_path / "drain"), supervisor
+    tiers = {"gateway": parts, "api": [SimpleNamespace(name="api", version="")] if version != "sync" else []}
+    return Deployer(supervisor, tiers, tmp_path / "drain"), supervisor
 
 
 def test_all_at_once_ends_all_before_it_starts_any(tmp_path):
     deployer, supervisor = deployer_of(tmp_path)
     answer = asyncio.run(deployer.deploy(DeployOrder("all-at-once", 0.0)))
     both = ["gateway-1", "gateway-2"]
-    assert supervisor.calls == [("stop", both, END_GRACE_S, "0\n"), ("start", both)]
+    assert supervisor.calls == [("stop", both, END_GRACE_S, {"seconds": 0}), ("start", both)]
     assert answer["replaced"] == both
     assert answer["seconds"] >= 0
 
@@ -56,9 +61,9 @@ def test_rolling_replaces_one_node_before_it_touches_the_next(tmp_path):
     asyncio.run(deployer.deploy(DeployOrder("rolling", 2.5)))
     one, two = ["gateway-1"], ["gateway-2"]
     assert supervisor.calls == [
-        ("stop", one, 2.5 + END_GRACE_S, "2.5\n"),
+        ("stop", one, 2.5 + END_GRACE_S, {"seconds": 2.5}),
         ("start", one),
-        ("stop", two, 2.5 + END_GRACE_S, "2.5\n"),
+        ("stop", two, 2.5 + END_GRACE_S, {"seconds": 2.5}),
         ("start", two),
     ]
     assert not (tmp_path / "drain").exists()
@@ -76,9 +81,9 @@ def test_version_with_handover_starts_the_new_before_it_ends_the_old(tmp_path):
     asyncio.run(deployer.deploy(DeployOrder("all-at-once", 3.0)))
     grace_s = MAX_DRAIN_S + END_GRACE_S
     assert supervisor.calls == [
-        ("replace", ["gateway-1"], grace_s, "0\n"),
-        ("replace", ["gateway-2"], grace_s, "0\n"),
-        ("replace", ["gateway-1", "gateway-2"], grace_s, "3\n"),
+        ("replace", ["gateway-1"], grace_s, {"seconds": 0}),
+        ("replace", ["gateway-2"], grace_s, {"seconds": 0}),
+        ("replace", ["gateway-1", "gateway-2"], grace_s, {"seconds": 3}),
     ]
 
 
@@ -105,3 +110,39 @@ def test_replacement_that_does_not_come_up_is_named_and_frees_the_way(tmp_path):
     assert deployer.current is None
     assert not (tmp_path / "drain").exists()
     assert supervisor.calls[-1][:2] == ("stop", ["gateway-2"])
+
+
+def test_blue_green_swaps_all_nodes_and_tells_them_what_to_say(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path)
+    asyncio.run(deployer.deploy(DeployOrder("blue-green", 1.0, close_code=1012, retry_after_s=5.0)))
+    said = {"seconds": 1, "code": 1012, "retry_after_s": 5}
+    assert supervisor.calls == [("swap", ["gateway-1", "gateway-2"], MAX_DRAIN_S + END_GRACE_S, said)]
+
+
+def test_api_is_handed_over_and_no_node_is_touched(tmp_path):
+    deployer, supervisor = deployer_of(tmp_path)
+    answer = asyncio.run(deployer.deploy(DeployOrder("rolling", 0.0, tier="api")))
+    assert [call[:2] for call in supervisor.calls] == [("replace", ["api"])]
+    assert answer["replaced"] == ["api"]
+
+
+@pytest.mark.parametrize(
+    ("order", "said"), [(("rolling", 0.0, "api"), "no api"), (("blue-green", 0.0), "share a port")]
+)
+def test_deploy_that_the_version_does_not_have_is_refused(tmp_path, order, said):
+    deployer, supervisor = deployer_of(tmp_path, version="sync")
+    with pytest.raises(SettingError, match=said):
+        asyncio.run(deployer.deploy(DeployOrder(*order)))
+    assert supervisor.calls == []
+
+
+def test_rolling_deploy_rests_between_nodes_and_not_before_the_first(tmp_path, monkeypatch):
+    rests = []
+
+    async def sleep(seconds):
+        rests.append((seconds, len(supervisor.calls)))
+
+    deployer, supervisor = deployer_of(tmp_path, version="bifrost-4")
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(deployer.deploy(DeployOrder("rolling", 0.0, pace_s=7.0)))
+    assert rests == [(7.0, 1)]
