@@ -1,4 +1,4 @@
-"""The command `reference-gateway`: up, deploy, status, shares, down, versions.
+"""The command `reference-gateway`: up, deploy, rollout, status, shares, down, versions.
 
 Law: this file turns flags into calls and results into text; it decides nothing. Tables and messages of `up` go to
 stdout, faults to stderr, as one sentence, with the exit code of `errors.py`.
@@ -133,6 +133,19 @@ def deploy(
     answer = _follow(client, strategy, drain_seconds)
     names = ", ".join(answer["replaced"])
     _out.print(f"{strategy}: replaced {len(answer['replaced'])} nodes in {answer['seconds']:.2f} s ({names})")
+
+
+@app.command()
+def rollout(
+    percent: Annotated[float, typer.Argument(help="Of the clients, on the version named last in --version.")],
+    over: Annotated[float, typer.Option(help="Seconds over which the clients that move are closed.", min=0)] = 0.0,
+    patience: Annotated[float, typer.Option(help="Seconds to wait for them to come back.", min=0)] = 30.0,
+    ready_file: ReadyFile = None,
+) -> None:
+    """Move clients from the first version to the second while they are connected."""
+    answer = ControlClient.find(ready_file).rollout(percent, over, patience)
+    clients = ", ".join(f"{version} {count}" for version, count in answer["clients"].items())
+    _out.print(f"{percent:g} %: {answer['left']} clients told to go; after {answer['seconds']:.2f} s: {clients}")
 
 
 @app.command()

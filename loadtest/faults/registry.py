@@ -10,6 +10,7 @@ from loadtest.faults.deploy import DeployFault
 from loadtest.faults.drop import DropFault
 from loadtest.faults.fault import Fault
 from loadtest.faults.http import HttpFault
+from loadtest.faults.rollout import RolloutFault
 from loadtest.profile import faults as profile
 
 FAULTS: dict[str, Callable[[Any], Fault]] = {
@@ -17,6 +18,7 @@ FAULTS: dict[str, Callable[[Any], Fault]] = {
     "deploy": DeployFault,
     "drop": DropFault,
     "http": HttpFault,
+    "rollout": RolloutFault,
 }
 """Each value is called with the profile's table of that kind."""
 

@@ -2,7 +2,7 @@
 
 from loadtest.profile.channels import ChannelPlan
 from loadtest.profile.client import Client
-from loadtest.profile.faults import CommandFault, DeployFault, DropFault, Fault, HttpFault
+from loadtest.profile.faults import CommandFault, DeployFault, DropFault, Fault, HttpFault, RolloutFault
 from loadtest.profile.loader import load_as_run, load_profile, parse_profile
 from loadtest.profile.model import Profile
 from loadtest.profile.population import ChannelGroup, Population
@@ -32,6 +32,7 @@ __all__ = [
     "Ramp",
     "Reconnect",
     "Recovery",
+    "RolloutFault",
     "Scale",
     "Subscribe",
     "Target",

@@ -65,5 +65,22 @@ class DropFault(FaultBase):
     how: Literal["close", "reset"] = Field(default="close", description="A WebSocket close, or a TCP reset.")
 
 
-Fault = Annotated[DeployFault | CommandFault | HttpFault | DropFault, Field(discriminator="kind")]
+class RolloutFault(FaultBase):
+    """Move a share of the clients to the second version of the reference stack (version = "sync+bifrost-1")."""
+
+    kind: Literal["rollout"] = Field(description="Move clients between the two versions of the reference stack.")
+    percent: float = Field(ge=0, le=100, description="Of the clients, on the version named last.", examples=[50])
+    over_s: Seconds = Field(
+        default=0.0, alias="over", le=3600, description="Time over which those that move are closed; 0: at once."
+    )
+    timeout_s: Seconds = Field(
+        default=60.0,
+        alias="timeout",
+        gt=0,
+        le=3600,
+        description="The step has failed if not as many are connected as before by then, or not within chance's 99 %.",
+    )
+
+
+Fault = Annotated[DeployFault | CommandFault | HttpFault | DropFault | RolloutFault, Field(discriminator="kind")]
 """One entry of `[[faults]]`."""

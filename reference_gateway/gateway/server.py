@@ -21,17 +21,18 @@ from reference_gateway import wire
 from reference_gateway.broker import Broker
 from reference_gateway.broker.log import Keeper
 from reference_gateway.gate import Gatehouse
+from reference_gateway.relocation import PATH as LEAVE_PATH
 
-from . import handshake, packets
+from . import handshake, leave, packets
 from .admission import open_admission
-from .drain import DrainOrder, due, read_order
+from .drain import DrainOrder, read_order
 from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
 from .measures import Measures, prometheus
 from .recovery import Recovery
 from .rounds import work_in_rounds
-from .session import OPEN, Session
+from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
 from .upstream import Upstream
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
 _DOORS = 8  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
-_DRAIN_STEP_S = 0.02
 _KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
 
@@ -94,6 +94,7 @@ class Node:
         self._seen = 0  # connections at the last look, in rounds
         self._loop = loop
         self._servers: list[asyncio.Server] = []
+        self._leaving: set[asyncio.Task[None]] = set()
         self._sweep_at_s = loop.time() + _SWEEP_S
         self._tick_at_s = loop.time() + self.heartbeat.tick_s
         self._timer: asyncio.Handle = loop.call_at(self._tick_at_s, self._tick)
@@ -145,16 +146,9 @@ class Node:
         order = read_order(self.settings.drain_file)
         over_s = self._drain_s(order, len(sessions))
         log.info("draining %d connections over %g s", len(sessions), over_s)
-        start_s = self._loop.time()
-        closed = 0
-        while True:
-            now = due(len(sessions), self._loop.time() - start_s, over_s)
-            for session in sessions[closed:now]:
-                cast(Session, session).close(order.farewell(self.farewell, self._rng))
-            closed = now
-            if closed == len(sessions):
-                break
-            await asyncio.sleep(_DRAIN_STEP_S)
+        await leave.pace(
+            sessions, over_s, lambda session: cast(Session, session).close(order.farewell(self.farewell, self._rng))
+        )
         del sessions
         try:
             async with asyncio.timeout(_LAST_WAIT_S):
@@ -163,6 +157,20 @@ class Node:
                     await self._gone.wait()
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
+
+    def _relocate(self, request: handshake.Request) -> bytes:
+        """Send away those whom an order of the stack names, from now on; return the answer to it."""
+        order = leave.read_relocation(request, self.settings.order_token)
+        sessions = [cast(Session, one) for one in self.heartbeat]
+        clients = [session.client if session.state is JOINED else "" for session in sessions]
+        leaving = [sessions[place] for place in order.choose(self.settings.version, clients)]
+        own_s = len(leaving) / self.settings.drain_per_s if self.settings.drain_per_s else 0.0
+        task = self._loop.create_task(
+            leave.pace(leaving, order.over_s or own_s, lambda session: session.close(self.farewell()))
+        )
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        return leave.answer(len(leaving))
 
     def _drain_s(self, order: DrainOrder, connections: int) -> float:
         """Return the seconds of this drain: as ordered, or at the pace of the version, or the setting."""
@@ -179,6 +187,9 @@ class Node:
     async def close(self) -> None:
         """End the timer, the hub, the upstream and the broker."""
         self._timer.cancel()
+        for task in self._leaving:
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         if self.recovery is not None:
             await self.recovery.close()
         await self.hub.close()
@@ -234,6 +245,9 @@ class Node:
                 return False
             if request.path == b"/metrics":
                 session.finish(handshake.response("200 OK", self._metrics(), "text/plain; version=0.0.4"))
+                return False
+            if request.path == LEAVE_PATH.encode() and self.settings.order_token:
+                session.finish(self._relocate(request))
                 return False
             switch = handshake.accept(request)
             self._upgrades.learn(head)

@@ -43,6 +43,7 @@ class Settings:
     upstream_outstanding: int = 4096  # RG_UPSTREAM_OUTSTANDING: unanswered messages of all clients
     upstream_per_client: int = 64  # RG_UPSTREAM_PER_CLIENT: unanswered messages of one client
     upstream_timeout_s: float = 10.0  # RG_UPSTREAM_TIMEOUT_S
+    order_token: str = ""  # RG_ORDER_TOKEN: who may send clients elsewhere (`relocation`); "" = nobody
     session_key: str = ""  # RG_SESSION_KEY: signs session tokens, the same on all nodes; "" = no session recovery
     session_lifetime_s: float = 3600.0  # RG_SESSION_LIFETIME_S: how long a token is believed
     log_kept: int = 1000  # RG_LOG_KEPT: messages of each collection kept for those who come back
@@ -96,6 +97,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         upstream_outstanding=count("RG_UPSTREAM_OUTSTANDING", default.upstream_outstanding, 1, 1_000_000),
         upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),
         upstream_timeout_s=seconds("RG_UPSTREAM_TIMEOUT_S", default.upstream_timeout_s, 0.1),
+        order_token=read_text(env, "RG_ORDER_TOKEN", default.order_token),
         session_key=read_text(env, "RG_SESSION_KEY", default.session_key),
         session_lifetime_s=seconds("RG_SESSION_LIFETIME_S", default.session_lifetime_s, 1),
         log_kept=count("RG_LOG_KEPT", default.log_kept, 1, 1_000_000),

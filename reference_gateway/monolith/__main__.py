@@ -3,7 +3,9 @@
 RG_NODE, RG_VERSION                      names shown in /healthz
 RG_HOST, RG_PORT                         where to listen (RG_HOST: 127.0.0.1)
 DATABASE_URL                             an SQLAlchemy URL with an async driver
-REDIS_URL                                only with several nodes
+REDIS_URL                                only with several nodes, or beside other versions
+RG_BRIDGE                                1: beside other versions, see `bridge`
+RG_ORDER_TOKEN                           who may send clients elsewhere, see `relocation`
 RG_PING_INTERVAL_S, RG_PING_TIMEOUT_S    Engine.IO heartbeat (25, 20)
 RG_POOL_SIZE                             database connections of the process (5)
 RG_CAPACITY and others                   see `reference_gateway.gate`
@@ -29,6 +31,8 @@ def _start() -> None:
         redis_url=env.get("REDIS_URL") or None,
         ping_interval_s=read_number(env, "RG_PING_INTERVAL_S", 25.0, 0.1, 3600.0),
         ping_timeout_s=read_number(env, "RG_PING_TIMEOUT_S", 20.0, 0.1, 3600.0),
+        bridged=read_text(env, "RG_BRIDGE", "0") == "1",
+        order_token=read_text(env, "RG_ORDER_TOKEN", ""),
         pool_size=int(read_number(env, "RG_POOL_SIZE", 5, 1, 1000)),
     )
     host, capacity = read_text(env, "RG_HOST", "127.0.0.1"), read_capacity(env)

@@ -1,6 +1,7 @@
 """Version `sync`, as the story tells it: one process, one event loop, one database pool for everything.
 
     socket --edit--> SQL transaction (here, in the socket's own process) --emit--> room of the collection
+                                                     \\--beside a split version: through the broker (`bridge`)
 
 Law: on the wire it behaves as the split versions do (`wire`); inside nothing is separated, on purpose. A subscribe
 reads the database, an edit writes it, both through the pool that every socket of the process shares: socket load and
@@ -12,13 +13,17 @@ leave each node in order, but two nodes may overtake each other: viewers go by t
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import socketio
 from sqlalchemy.exc import SQLAlchemyError
 
+from reference_gateway.broker import BrokerError
+from reference_gateway.monolith.bridge import Bridge
+from reference_gateway.relocation import Relocation
 from reference_gateway.services.stripes import Stripes
 from reference_gateway.storage.revisions import RevisionStore
 from reference_gateway.wire import (
@@ -41,9 +46,11 @@ log = logging.getLogger(__name__)
 class Sync:
     """The event handlers, over one store and one Socket.IO server."""
 
-    def __init__(self, server: socketio.AsyncServer, store: RevisionStore) -> None:
+    def __init__(self, server: socketio.AsyncServer, store: RevisionStore, bridge: Bridge | None = None) -> None:
         self._server = server
         self._store = store
+        self._bridge = bridge
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stripes = Stripes()
         self._clients: dict[str, str] = {}
         for event, handler in (
@@ -61,6 +68,27 @@ class Sync:
         """Clients connected to this node."""
         return len(self._clients)
 
+    def relocate(self, order: Relocation, version: str) -> int:
+        """Send away those whom `order` names, over its seconds, as if their transport ended; return how many.
+
+        A Socket.IO disconnect would tell the client's library not to come back.
+        """
+        sids = list(self._clients)
+        leaving = [sids[place] for place in order.choose(version, [self._clients[sid] for sid in sids])]
+        task = asyncio.get_running_loop().create_task(self._send_away(leaving, order.over_s))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        return len(leaving)
+
+    async def _send_away(self, sids: Sequence[str], over_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        for place, sid in enumerate(sids):
+            await asyncio.sleep(max(0.0, start_s + over_s * place / len(sids) - loop.time()))
+            transport = self._server.manager.eio_sid_from_sid(sid, "/")
+            if transport is not None:
+                await self._server.eio.disconnect(transport)
+
     async def _connect(self, sid: str, _environ: Mapping[str, Any], auth: Any = None) -> None:
         client = auth.get("client") if isinstance(auth, dict) else None
         self._clients[sid] = client[:MAX_CLIENT_CHARS] if isinstance(client, str) and client else sid
@@ -72,11 +100,16 @@ class Sync:
         try:
             collection = collection_of(args)
             await self._server.enter_room(sid, channel_of(collection))
+            if self._bridge is not None:
+                await self._bridge.follow(collection)
             return accepted(await self._store.latest(collection))
         except WireError as error:
             return refused(str(error))
         except SQLAlchemyError as error:
             return _database_failed("subscribe", error)
+        except BrokerError as error:
+            await self._server.leave_room(sid, channel_of(collection))
+            return refused(f"cannot subscribe now: {error}")
 
     async def _unsubscribe(self, sid: str, *args: Any) -> dict[str, object]:
         try:
@@ -100,7 +133,10 @@ class Sync:
             except SQLAlchemyError as error:
                 return _database_failed("edit", error)
             message = {**edit._asdict(), "revision": revision}
-            await self._server.emit(REVISION, message, room=channel_of(edit.collection))
+            if self._bridge is None:
+                await self._server.emit(REVISION, message, room=channel_of(edit.collection))
+            else:
+                await self._bridge.publish(message)
         return accepted(revision)
 
     async def _unknown(self, event: str, _sid: str, *_args: Any) -> dict[str, object]:

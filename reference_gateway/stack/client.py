@@ -42,6 +42,17 @@ class ControlClient:
         order = {"strategy": strategy, "drain_seconds": drain_seconds}
         return self._ask(self._control, "POST", "/v1/deploy", order, timeout_s=None)
 
+    def rollout(self, percent: float, over_seconds: float, patience_seconds: float) -> dict[str, Any]:
+        """Move `percent` of the clients to the new version; returns when as many are connected as before.
+
+        Raises:
+            SettingError: the order was refused as wrong.
+            DeployError: another one is running, or this one did not complete.
+            NotRunningError: the stack does not answer.
+        """
+        order = {"percent": percent, "over_seconds": over_seconds, "patience_seconds": patience_seconds}
+        return self._ask(self._control, "POST", "/v1/rollout", order, timeout_s=None)
+
     def status(self) -> dict[str, Any]:
         """Return the state of every part.
 

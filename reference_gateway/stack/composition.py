@@ -51,6 +51,7 @@ class Composition:
         godserver: the first call of every client; last to start, so that what it hands out is there.
         gateways: nodes of all versions, in order.
         control_port: where the supervisor's own control server will listen, on loopback.
+        order_token: by which nodes know the stack's orders (`relocation`).
         outside_parts: parts that exist but are not ours, for the table (an external broker or database).
     """
 
@@ -60,6 +61,7 @@ class Composition:
     godserver: Part
     gateways: Sequence[Part]
     control_port: int
+    order_token: str
     outside_parts: Sequence[Mapping[str, str]]
 
     @property
@@ -104,6 +106,7 @@ class _Composer:
         self._data = data
         self._token = token
         self._session_key = secrets.token_urlsafe(32)
+        self._order_token = secrets.token_urlsafe(24)
         self._embeds_broker = config.needs_broker and config.redis_url is None
         self._nodes: list[tuple[str, Version]] = []
         for version in config.versions:
@@ -119,6 +122,7 @@ class _Composer:
             godserver=self._godserver(),
             gateways=[self._gateway(name, version) for name, version in self._nodes],
             control_port=self._ports["control"],
+            order_token=self._order_token,
             outside_parts=self._outside_parts(),
         )
 
@@ -222,6 +226,7 @@ class _Composer:
     def _gateway(self, name: str, version: Version) -> Part:
         env = {
             "RG_VERSION": version.name,
+            "RG_ORDER_TOKEN": self._order_token,
             "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
             "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
             "RG_CAPACITY": f"{self._config.capacity_per_s / self._config.nodes:.9g}",
@@ -231,7 +236,9 @@ class _Composer:
         }
         if version.shape == "monolith":
             env["DATABASE_URL"] = self._database_url
-            if self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
+            if self._config.is_split:
+                env |= {"REDIS_URL": self._redis_url, "RG_BRIDGE": "1"}
+            elif self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
                 env["REDIS_URL"] = self._redis_url.split()[0]
         else:
             env |= {

@@ -1,6 +1,7 @@
-"""The control server of a running stack: deploy, status, down. Loopback only, one bearer token.
+"""The control server of a running stack: deploy, rollout, status, down. Loopback only, one bearer token.
 
 POST /v1/deploy {"strategy", ..see deploy} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
+POST /v1/rollout {"percent", ..}           -> 200 {"clients", "left", ..} once as many are back; 400, 401, 409, 500
 GET  /v1/status                               -> 200 {"version", "deploy", "parts": [..]}
 POST /v1/down                                 -> 202, then the stack ends
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from aiohttp import web
 
 from reference_gateway.errors import DeployError, DeployRunningError, SettingError
 from reference_gateway.stack.deploy import DeployOrder
+from reference_gateway.stack.rollout import Rollout, RolloutOrder
 from reference_gateway.stack.stack import Stack
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,9 +30,18 @@ class Control:
     def __init__(self, stack: Stack, ended: asyncio.Event) -> None:
         self._stack = stack
         self._ended = ended
-        self._deploys: set[asyncio.Task[dict[str, object]]] = set()
+        self._deploys: set[asyncio.Task[dict[str, Any]]] = set()
+        composition = stack.composition
+        self._rollouts = Rollout(
+            [version.name for version in stack.config.versions],
+            composition.gateways,
+            composition.godserver.url,
+            stack.token,
+            composition.order_token,
+        )
         app = web.Application(client_max_size=64 * 1024, middlewares=[self._authorize])
         app.router.add_post("/v1/deploy", self._deploy)
+        app.router.add_post("/v1/rollout", self._rollout)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/down", self._down)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -62,8 +74,20 @@ class Control:
             order = DeployOrder.parse(json.loads(await request.text() or "{}"))
         except (SettingError, ValueError) as error:
             return _refuse(400, str(error))
+        return await self._carry_out(self._stack.deployer.deploy(order))
+
+    async def _rollout(self, request: web.Request) -> web.Response:
+        try:
+            order = RolloutOrder.parse(json.loads(await request.text() or "{}"))
+        except (SettingError, ValueError) as error:
+            return _refuse(400, str(error))
+        if self._stack.deployer.current is not None:
+            return _refuse(409, "a deploy is in progress: wait for its end")
+        return await self._carry_out(self._rollouts.roll(order))
+
+    async def _carry_out(self, work: Coroutine[Any, Any, dict[str, Any]]) -> web.Response:
         # In a task of its own: a caller that gives up must not leave the stack half replaced.
-        task = asyncio.create_task(self._stack.deployer.deploy(order))
+        task = asyncio.create_task(work)
         self._deploys.add(task)
         task.add_done_callback(self._deploys.discard)
         try:

@@ -169,6 +169,7 @@ def test_every_shipped_profile_states_its_purpose_on_top() -> None:
         "deploy-storm",
         "hundred-thousand",
         "million",
+        "rollout",
         "smoke",
         "steady",
         "ten-thousand",

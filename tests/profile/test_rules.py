@@ -99,6 +99,7 @@ BROKEN = [
     ("reconnect={ base = '2s', cap = '1s' }", "reconnect.cap", 'at least base, "2s"'),
     ("reconnect.policy=polite", "reconnect.policy", '"full-jitter"'),
     ("faults=[{ kind = 'deploy' }]", "faults.0.kind", 'stack = "reference"'),
+    ("faults=[{ kind = 'rollout', percent = 50 }]", "faults.0.kind", 'two versions, such as "sync+bifrost-1"'),
     ("faults=[{ kind = 'drop', after_steady = '10s' }]", "faults.0.after_steady", 'less than duration, "10s"'),
     ("faults=[{ kind = 'drop', at = '12.1s' }]", "faults.0.at", 'less than "12.1s"'),
     ("faults=[{ kind = 'drop', at = '1s', after_steady = '1s' }]", "faults.0.at", "one of them"),
@@ -143,6 +144,10 @@ FINE = [
     ("subscribe.ack=false", "subscribe.settle=2s"),
     ("subscribe.ack_path=0.ok", "subscribe.ack_equals=true"),
     ("faults=[{ kind = 'drop', at = '12s' }, { kind = 'command', command = 'echo {$HOME}', after_steady = '9s' }]",),
+    (
+        "target={ stack = 'reference', version = 'sync+bifrost-1', bootstrap = {} }",
+        "faults=[{ kind = 'rollout', percent = 50 }]",
+    ),
     ("faults=[{ kind = 'drop', name = 'pull' }]", "thresholds=['events.pull.t_sub.99 < 1s']"),
     ("reconnect={ policy = 'fixed', delay = '3s' }",),
     ("phases={ warmup = 0, drain = '5s' }",),

@@ -10,7 +10,7 @@ from itertools import combinations
 from loadtest.profile.faults import Fault
 from loadtest.profile.model import Profile
 from loadtest.profile.rules.objection import Objection, Rule, wrong_url
-from loadtest.profile.wording import show_time
+from loadtest.profile.wording import show, show_time
 
 
 def faults_have_names(profile: Profile) -> Iterator[Objection]:
@@ -62,10 +62,28 @@ def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
                 (f"{key}.kind", "target.stack"),
                 'found "deploy", which needs target.stack = "reference"; allowed otherwise: "command", "http", "drop"',
             )
+        if fault.kind == "rollout":
+            yield from _rollout_fits(profile, key)
         if fault.kind == "http":
             wrong = wrong_url(fault.http.url, ("http", "https"))
             if wrong is not None:
                 yield Objection((f"{key}.http.url",), wrong)
+
+
+def _rollout_fits(profile: Profile, key: str) -> Iterator[Objection]:
+    target = profile.target
+    versions = (target.version or "").replace(",", "+").split("+")
+    if target.stack != "reference" or len(versions) != 2:
+        yield Objection(
+            (f"{key}.kind", "target.version", "target.stack"),
+            f'found "rollout" with version {show(target.version or "")}; '
+            'needed: target.stack = "reference" with two versions, such as "sync+bifrost-1"',
+        )
+    elif target.bootstrap is None or target.bootstrap.every != "connect":
+        yield Objection(
+            (f"{key}.kind", "target.bootstrap"),
+            'found "rollout" with clients that do not ask where to go; needed: [target.bootstrap], every = "connect"',
+        )
 
 
 def faults_leave_each_other_room(profile: Profile) -> Iterator[Objection]:

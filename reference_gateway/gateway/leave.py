@@ -1,0 +1,59 @@
+"""How clients are told to go while the node lives on or ends: so many close frames a step, spread evenly.
+
+    POST /v1/leave --token?--> Relocation --choose--> pace(close each) over its seconds       (see `relocation`)
+    SIGTERM -----------------> everybody ----------> pace(close each) over the drain's
+
+Law: each close is a step of its own time; the loop is never held longer than one step's closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from reference_gateway.errors import SettingError
+from reference_gateway.relocation import Relocation, is_authorized
+
+from .drain import due
+from .handshake import Refusal, Request, response
+
+T = TypeVar("T")
+_STEP_S: Final = 0.02
+
+
+async def pace(sessions: Sequence[T], over_s: float, close: Callable[[T], None]) -> None:
+    """Call `close` for each of `sessions`, evenly over `over_s` seconds; 0 = all at once."""
+    loop = asyncio.get_running_loop()
+    start_s = loop.time()
+    closed = 0
+    while True:
+        now = due(len(sessions), loop.time() - start_s, over_s)
+        for session in sessions[closed:now]:
+            close(session)
+        closed = now
+        if closed == len(sessions):
+            break
+        await asyncio.sleep(_STEP_S)
+
+
+def read_relocation(request: Request, token: str) -> Relocation:
+    """Return the order in a request.
+
+    Raises:
+        Refusal: without the token, or not an order.
+    """
+    if request.method != b"POST":
+        raise Refusal("405 Method Not Allowed", "method", b"POST only\n", "Allow: POST\r\n")
+    if not is_authorized(token, request.headers.get(b"authorization", b"").decode("latin-1")):
+        raise Refusal("401 Unauthorized", "token", b"the token of the nodes is missing or wrong\n")
+    try:
+        return Relocation.parse("&".join(f"{key.decode()}={value.decode()}" for key, value in request.query.items()))
+    except (SettingError, UnicodeDecodeError) as error:
+        raise Refusal("400 Bad Request", "order", f"{error}\n".encode()) from None
+
+
+def answer(leaving: int) -> bytes:
+    """Return the answer to an order that was taken."""
+    return response("202 Accepted", json.dumps({"leaving": leaving}).encode(), "application/json")
