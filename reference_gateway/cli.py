@@ -94,6 +94,12 @@ def up(
         float | None,
         typer.Option(help="Clients per second that the nodes of a version with admission control let in together."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="mysql://user:password@host/database or sqlite:////path; else DATABASE_URL, else SQLite in --data-dir."
+        ),
+    ] = None,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -117,7 +123,7 @@ def up(
         held_cost_per_s=held_cost,
         admit_per_s=admit,
         redis_url=os.environ.get("REDIS_URL") or None,
-        database_url=os.environ.get("DATABASE_URL") or None,
+        database_url=database or os.environ.get("DATABASE_URL") or None,
     )
     run_stack(config, _show_stack)
 

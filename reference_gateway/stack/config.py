@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reference_gateway.errors import SettingError
+from reference_gateway.storage.location import with_driver
 from reference_gateway.versions import Version, find
 
 MAX_NODES: Final = 256
@@ -81,6 +82,8 @@ class StackConfig:
                 raise SettingError(f"--ping-{flag} {seconds:g}: allowed is 0.1 to {MAX_PING_S:g}")
         if self.admit_per_s is not None and not 0.01 <= self.admit_per_s <= 1e6:
             raise SettingError(f"--admit {self.admit_per_s:g}: allowed is 0.01 to 1000000")
+        if self.database_url is not None:
+            with_driver(self.database_url)
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:

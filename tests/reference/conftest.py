@@ -21,6 +21,8 @@ from reference_gateway.gateway.server import Node
 from reference_gateway.gateway.session import Session
 from reference_gateway.gateway.settings import Settings
 
+from .mariadb import MariaProcess
+
 MASK = bytes.fromhex("37fa213d")
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -91,6 +93,16 @@ def valkey() -> Iterator[ValkeyProcess]:
     finally:
         server.stop()
         shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaProcess]:
+    """Run a MariaDB for all tests that want one; skip where it is not installed."""
+    server = MariaProcess()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 class FakeTransport:

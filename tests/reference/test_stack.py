@@ -98,7 +98,7 @@ def test_only_public_parts_leave_loopback():
 
 
 def test_secrets_reach_only_the_parts_that_need_them(monkeypatch):
-    secrets = {"DATABASE_URL": "mysql+aiomysql://u:dbpass@h/d", "REDIS_URL": "redis://u:rdpass@h:6379/0"}
+    secrets = {"DATABASE_URL": "mysql+asyncmy://u:dbpass@h/d", "REDIS_URL": "redis://u:rdpass@h:6379/0"}
     for name, url in secrets.items():
         monkeypatch.setenv(name, url)
     config = config_of(redis_url=secrets["REDIS_URL"], database_url=secrets["DATABASE_URL"])
@@ -275,7 +275,7 @@ def test_broker_keeps_nothing_and_listens_to_loopback(tmp_path):
     [
         ("redis://user:secret@h:6379/0", "redis://***@h:6379/0"),
         ("redis://:secret@[::1]:6379", "redis://***@[::1]:6379"),
-        ("mysql+aiomysql://root@db/rg?password=secret", "mysql+aiomysql://***@db/rg"),
+        ("mysql+asyncmy://root@db/rg?password=secret", "mysql+asyncmy://***@db/rg"),
         ("redis://h:1/0", "redis://h:1/0"),
     ],
 )
