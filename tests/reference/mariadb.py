@@ -72,9 +72,11 @@ class MariaProcess:
 
     def sql(self, statement: str) -> None:
         async def run() -> None:
-            async with asyncmy.connect(unix_socket=self._socket, user="root") as connection:
-                async with connection.cursor() as cursor:
-                    await cursor.execute(statement)
+            async with (
+                asyncmy.connect(unix_socket=self._socket, user="root") as connection,
+                connection.cursor() as cursor,
+            ):
+                await cursor.execute(statement)
 
         asyncio.run(run())
 
