@@ -7,6 +7,8 @@ byte by byte on every database.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -43,10 +45,14 @@ class Name(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+    def __init__(self, chars: int) -> None:
+        super().__init__(chars)
+        self.chars = chars
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return what it is stored as."""
-        chars = self.impl_instance.length or 0
-        kind = VARBINARY(_UTF8_BYTES * chars) if dialect.name == _MYSQL else String(chars)
+        mysql = dialect.name == _MYSQL
+        kind: TypeEngine[Any] = VARBINARY(_UTF8_BYTES * self.chars) if mysql else String(self.chars)
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> object:
