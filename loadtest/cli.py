@@ -95,7 +95,7 @@ def run(
     130 interrupted.
     """
     from loadtest.launch.address import LOOPBACK, Address
-    from loadtest.launch.session import Options, run_profile  # patches the standard library: before ssl is in use
+    from loadtest.launch.session import Options  # patches the standard library: before ssl is in use
     from loadtest.profile.loader import load_profile
     from loadtest.report.data import load
     from loadtest.report.html import write_html
@@ -120,17 +120,15 @@ def run(
     )
     if address is not None:
         _say_who_is_expected(address, expect_workers, expect_publishers)
-    if web:
-        cli_web.refuse_outputs(junit, markdown, json_file, csv, openmetrics, prometheus)
-        served = cli_web.WebOptions(web_host, web_port, web_login, autostart)
-        raise cli_web.serve(profile, settings or (), target, options, served, check_threshold, _say)
     console = Console()
-    view = _View(console, loaded)
-    known = {"profile": {"name": loaded.name}, "target": {"version": loaded.target.version}, "tags": options.tags}
-    with outputs.telling_of_refusal(known), cli_outputs.live_metrics(prometheus, known) as meters, view:
-        result, folder = run_profile(
-            loaded, options, lambda started: cli_outputs.Watchers([view.observe(started), *meters])
-        )
+    with cli_outputs.live_metrics(prometheus) as meters:
+        conduct = cli_outputs.conducting(outputs, meters, options)
+        if web:
+            form = cli_web.form_of(profile, settings or (), target, check_threshold)
+            served = cli_web.WebOptions(out, web_host, web_port, web_login, autostart)
+            raise cli_web.serve(form, served, conduct, outputs.write, _say)
+        with _View(console, loaded) as view:
+            result, folder = conduct(loaded, view.observe, lambda _: None)
     report: Path | None = folder / "report.html"
     try:
         write_html(load(folder), folder / "report.html")
@@ -257,6 +255,7 @@ class _View:
     """The live view on a terminal, plain lines elsewhere; entered before the run, left whatever happens."""
 
     def __init__(self, console: Console, profile: Profile) -> None:
+        from loadtest.profile.redaction import safe_text
         from loadtest.report.live import LiveView
         from loadtest.report.plain import PlainLog
 
@@ -266,7 +265,7 @@ class _View:
             "hold": profile.duration_s,
             "drain": profile.drain_s,
         }
-        target = profile.target.version or ", ".join(profile.target.urls)
+        target = profile.target.version or safe_text(", ".join(profile.target.urls))
         self._view: LiveView | PlainLog = (
             LiveView(console, title=profile.name, target=target, planned_s=planned)
             if console.is_terminal
@@ -302,7 +301,9 @@ def _duration(text: str, flag: str) -> float:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"loadtest: {text}\n")
+    from loadtest.profile.redaction import safe_text
+
+    sys.stderr.write(f"loadtest: {safe_text(text)}\n")
 
 
 def _say_who_is_expected(bind: Address, workers: int, publishers: int) -> None:
@@ -332,9 +333,10 @@ def main() -> None:
     try:
         app()
     except LoadtestError as error:
-        Console(stderr=True).print(
-            f"loadtest: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
-        )
+        from loadtest.profile.redaction import safe_text
+
+        said = f"loadtest: {safe_text(str(error))}"
+        Console(stderr=True).print(said, style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(int(error.exit_code))
     except KeyboardInterrupt:
         sys.stderr.write("loadtest: interrupted before the run began\n")

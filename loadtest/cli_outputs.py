@@ -7,16 +7,24 @@ in `report`, and none of them can hold a secret (`report.facts`).
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from loadtest.errors import ExitCode, LoadtestError, UsageError
+
+if TYPE_CHECKING:
+    from loadtest.launch.session import Options
+    from loadtest.profile.model import Profile
+    from loadtest.results.folder import RunFolder
+    from loadtest.users.conductor import Conductor
+    from loadtest.users.recorder import Observer
+    from loadtest.web.front import Conduct
 
 JunitPath = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML: a case for each threshold.")]
 MarkdownPath = Annotated[Path | None, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
@@ -78,7 +86,7 @@ class Outputs:
         Raises:
             UsageError: a file cannot be written.
         """
-        from loadtest.report.facts import safe_run
+        from loadtest.profile.redaction import safe
         from loadtest.report.interval_csv import write_csv
         from loadtest.report.junit import write_junit
         from loadtest.report.markdown import write_markdown
@@ -94,7 +102,7 @@ class Outputs:
         if self.markdown is not None:
             write_file(self.markdown, lambda writer: write_markdown(run, writer))
         if self.json is not None:
-            write_file(self.json, lambda writer: writer.write(to_document(safe_run(run)).decode()))
+            write_file(self.json, lambda writer: writer.write(to_document(safe(run)).decode()))
         if self.csv is not None:
             write_file(self.csv, lambda writer: write_csv(open_run(folder).intervals, writer))
         if self.openmetrics is not None:
@@ -128,29 +136,47 @@ class Watchers:
                 observer.measure(histograms)
 
 
-@contextmanager
-def live_metrics(at: str | None, info: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """Serve live metrics at `[HOST:]PORT`; give the observers that feed them, none when `at` is None.
+Meters = Callable[[Mapping[str, Any]], list[Any]]
+"""Return the observers that measure a run which begins now, of which so much of run.json is known."""
 
-    Args:
-        info: run.json as far as it is known before the run.
-    """
+
+@contextmanager
+def live_metrics(at: str | None) -> Iterator[Meters]:
+    """Serve live metrics at `[HOST:]PORT`, those of the latest run; without `at` nothing is measured."""
     if at is None:
-        yield []
+        yield lambda _: []
         return
     from loadtest.launch.address import LOOPBACK, Address
     from loadtest.launch.metrics_endpoint import serving
     from loadtest.report.facts import facts
     from loadtest.report.openmetrics import CONTENT_TYPE, Live, write_openmetrics
 
-    live = Live(facts(info))
+    latest = [Live({})]
+
+    def begin(known: Mapping[str, Any]) -> list[Any]:
+        latest[0] = Live(facts(known))
+        return latest
 
     def render() -> str:
         text = io.StringIO()
-        write_openmetrics(live.families, text)
+        write_openmetrics(latest[0].families, text)
         return text.getvalue()
 
     address = Address.parse(f"{LOOPBACK}:{at}" if at.isdecimal() else at, "--prometheus")
     with serving(address, render, CONTENT_TYPE) as url:
         typer.echo(f"loadtest: live metrics at {url}", err=True)
-        yield [live]
+        yield begin
+
+
+def conducting(outputs: Outputs, meters: Meters, options: Options) -> Conduct:
+    """Return how a profile is run so that a pipeline hears of it: live metrics, and the reason where it is refused."""
+    from loadtest.launch.session import run_profile
+
+    def conduct(
+        profile: Profile, observe: Callable[[RunFolder], Observer], attend: Callable[[Conductor], None]
+    ) -> tuple[Mapping[str, Any], Path]:
+        known = {"profile": {"name": profile.name}, "target": {"version": profile.target.version}, "tags": options.tags}
+        with outputs.telling_of_refusal(known):
+            return run_profile(profile, options, lambda folder: Watchers([observe(folder), *meters(known)]), attend)
+
+    return conduct

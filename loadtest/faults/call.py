@@ -78,6 +78,8 @@ def call(
             return Answer(response.status, response.read(MAX_ANSWER_BYTES).decode("utf-8", "replace"))
     except TimeoutError as error:
         raise FaultFailedError(f"fault {fault}: {method} {url}: no answer within {timeout_s:g} s") from error
+    except http.client.InvalidURL as error:  # its message would repeat a part of the URL
+        raise FaultFailedError(f"fault {fault}: {method} {url}: names no host and port to connect to") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise FaultFailedError(f"fault {fault}: {method} {url}: {reason or type(error).__name__}") from error

@@ -9,16 +9,18 @@ The law of this file: a run is done when its folder is written down here, and no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from loadtest.compare.interleaving import there_and_back
 from loadtest.errors import UsageError
+from loadtest.profile.redaction import safe, safe_setting
 
 SCHEMA = "loadtest.bench/1"
 PLAN = "bench.json"
@@ -67,7 +69,7 @@ class Plan:
         plan = cls(out / PLAN, profile, tuple(settings), tuple(contenders), runs)
         try:
             found = json.loads(plan.path.read_text())
-            if found.get("schema") != SCHEMA or found.get("asked") != plan._asked():
+            if found.get("schema") != SCHEMA or found.get("sha256") != plan._sha256():
                 raise UsageError(
                     f"{plan.path} is of another benchmark ({found.get('asked')}); name another folder with --out"
                 )
@@ -98,14 +100,27 @@ class Plan:
 
     def save(self) -> None:
         """Write the file."""
-        content = {"schema": SCHEMA, "asked": self._asked(), "runs": self.runs, "done": [asdict(d) for d in self.done]}
+        content = {
+            "schema": SCHEMA,
+            "asked": self._asked(),
+            "sha256": self._sha256(),
+            "runs": self.runs,
+            "done": [asdict(done) for done in self.done],
+        }
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(content, indent=1))
         temporary.replace(self.path)
 
     def _asked(self) -> dict[str, Any]:
+        """Return what is asked for, as a person may read it: without secrets."""
         contenders = [[each.name, each.url, each.start] for each in self.contenders]
-        return {"profile": self.profile, "settings": list(self.settings), "contenders": contenders}
+        asked: dict[str, Any] = safe({"profile": self.profile, "contenders": contenders})
+        return asked | {"settings": [safe_setting(text) for text in self.settings]}
+
+    def _sha256(self) -> str:
+        """Return the hash of what is asked for, secrets included."""
+        asked = [self.profile, self.settings, [astuple(each) for each in self.contenders]]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def contenders(versions: str, urls: Sequence[str], commands: Sequence[str]) -> list[Contender]:

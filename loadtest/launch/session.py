@@ -42,6 +42,7 @@ from loadtest.metrics import thresholds
 from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
+from loadtest.profile.redaction import SafeFormatter
 from loadtest.results.folder import RunFolder
 from loadtest.users.attach import stripped
 from loadtest.users.build import tls_context
@@ -250,7 +251,7 @@ class _Session:
     def _log_to(path: Path) -> None:
         """Send this process's log (Locust's too) to a file: the terminal belongs to the view."""
         handler = logging.FileHandler(path)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(SafeFormatter())
         root = logging.getLogger()
         root.handlers[:] = [handler]
         root.setLevel(logging.INFO)

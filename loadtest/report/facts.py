@@ -1,20 +1,17 @@
-"""What of a run may leave the machine: the labels of every output that a pipeline reads, and run.json without secrets.
+"""The labels of every output that a pipeline reads.
 
-The law of this file: every URL, wherever it stands in a sentence, goes without user, password and query; a value under
-a key that sounds like a secret is hidden. A writer of an output takes nothing from run.json but through here.
+The law of this file: none of them holds a secret, whoever wrote run.json.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.profile.redaction import hidden, redact_url
+from loadtest.profile.redaction import hidden, safe_text
 from loadtest.report import wording as w
 
 _LONGEST = 200
-_URL = re.compile(r"\b(?:wss?|https?)://[^\s,;)\"'<>]+", re.IGNORECASE)
 
 
 def facts(run: Mapping[str, Any]) -> dict[str, str]:
@@ -29,23 +26,4 @@ def facts(run: Mapping[str, Any]) -> dict[str, str]:
     tags = w.dig(run, "tags")
     if isinstance(tags, Mapping):
         known |= {f"tag_{key}": hidden(str(key), str(value)) for key, value in tags.items()}
-    return {w.plain(key, _LONGEST): w.plain(without_secrets(value), _LONGEST) for key, value in known.items() if value}
-
-
-def safe_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return run.json as it may be handed on."""
-    safe: dict[str, Any] = _walk(run, "")
-    return safe
-
-
-def without_secrets(text: str) -> str:
-    """Return a text whose URLs have no user, password or query."""
-    return _URL.sub(lambda match: redact_url(match[0]), text)
-
-
-def _walk(value: Any, key: str) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _walk(inner, str(name)) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_walk(inner, key) for inner in value]
-    return hidden(key, without_secrets(value)) if isinstance(value, str) else value
+    return {w.plain(key, _LONGEST): w.plain(safe_text(value), _LONGEST) for key, value in known.items() if value}

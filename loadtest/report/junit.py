@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 from xml.etree import ElementTree
 
+from loadtest.profile.redaction import safe
 from loadtest.report import wording as w
-from loadtest.report.facts import facts, safe_run
+from loadtest.report.facts import facts
 from loadtest.report.story import story
 from loadtest.report.summary_sections import threshold_rows
 
@@ -24,7 +25,7 @@ def write_junit(run: Mapping[str, Any], writer: TextIO) -> None:
     Args:
         run: run.json.
     """
-    run = safe_run(run)
+    run = safe(run)
     name = w.plain(w.text(run, "profile", "name") or "run", 120)
     suite = ElementTree.Element("testsuite", name=f"loadtest {name}")
     properties = ElementTree.SubElement(suite, "properties")

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from loadtest.profile.redaction import safe
 from loadtest.report import wording as w
-from loadtest.report.facts import safe_run
 from loadtest.report.story import story
 from loadtest.report.summary_sections import key_figures, threshold_rows, verdict_words
 
@@ -24,7 +24,7 @@ def write_markdown(run: Mapping[str, Any], writer: TextIO) -> None:
     Args:
         run: run.json.
     """
-    run = safe_run(run)
+    run = safe(run)
     word, sign, default = verdict_words(run)
     name = w.text(run, "profile", "name") or "run"
     writer.write(f"### {sign} {escaped(name)}: {escaped(word)}\n\n")

@@ -19,8 +19,9 @@ from typing import Any, TextIO
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.histogram import width
 from loadtest.metrics.tally import Tally
+from loadtest.profile.redaction import safe
 from loadtest.report import wording as w
-from loadtest.report.facts import facts, safe_run
+from loadtest.report.facts import facts
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -105,7 +106,7 @@ def of_run(run: Mapping[str, Any], histograms: Mapping[str, Tally]) -> Families:
         run: run.json.
         histograms: by tag, as `results.histogram_log.read_totals` gives them.
     """
-    run = safe_run(run)
+    run = safe(run)
     found = Families(info=facts(run))
     found.set("loadtest_connect_attempts", w.number(run, "connections", "attempts"))
     for reason, count in _counts(run, "connections", "failures"):

@@ -20,6 +20,7 @@ from loadtest.metrics.tally import Tally
 from loadtest.metrics.thresholds import Threshold, evaluate
 from loadtest.pacing.arrivals import longest_silence_s
 from loadtest.profile.model import Profile
+from loadtest.profile.redaction import safe, safe_text
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
 from loadtest.users import messages
@@ -139,14 +140,15 @@ class Recorder:
 
     def log(self, text: str) -> None:
         """Put a line into the run's log and the live view, with the next interval line."""
-        self._log.append(text)
+        self._log.append(safe_text(text))
 
     def mark(self, elapsed_s: float, name: str, kind: str, text: str = "") -> None:
         """Put a mark on the time axis; one of kind "phase" begins a phase."""
         if kind == "phase":
             self.books.phases.begin(name, self.books.zero_ns + round(elapsed_s * NS_PER_S))
-        self.folder.append_mark(round(elapsed_s, 3), name, kind, text)
-        self._observer.mark({"t_s": round(elapsed_s, 3), "mark": name, "kind": kind, "text": text})
+        told = safe_text(text)
+        self.folder.append_mark(round(elapsed_s, 3), name, kind, told)
+        self._observer.mark({"t_s": round(elapsed_s, 3), "mark": name, "kind": kind, "text": told})
 
     def follow(self, name: str, kind: str, t0_ns: int, text: str, *, announced: bool = True) -> None:
         """Follow a mass disconnect that began at `t0_ns`: who was subscribed, when are they back."""
@@ -237,7 +239,7 @@ class Recorder:
         verdict.interrupted = None if self.broken or verdict.unreachable else self.over
         end_ns = now_ns()
         self.books.finish(end_ns)
-        run = summarise(
+        summary = summarise(
             self.books,
             verdict,
             self.profile,
@@ -249,6 +251,7 @@ class Recorder:
             clock_error_ns=self.bridge.clock_error_ns(),
             clocks=self.bridge.clocks(),
         )
+        run: dict[str, Any] = safe(summary)
         try:
             if self.began:
                 self.write_line(phase, watchful=False)

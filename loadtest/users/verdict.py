@@ -12,6 +12,7 @@ from loadtest.metrics.books import Books
 from loadtest.metrics.thresholds import Threshold
 from loadtest.model.profiled import scaled_figures
 from loadtest.profile.model import Profile
+from loadtest.profile.redaction import safe
 from loadtest.results.environment import harness_facts
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import RunFacts, build_summary
@@ -88,14 +89,15 @@ def target_facts(profile: Profile) -> dict[str, Any]:
 
 
 def manifest_facts(profile: Profile, workers: int, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is known before the run begins, with the keys of run.json."""
-    return {
+    """Return what is known before the run begins, with the keys of run.json, without secrets."""
+    known = {
         "profile": {"name": profile.name, "sha256": profile.sha256},
         "target": target_facts(profile),
         "harness": harness_facts(workers),
         "connections": {"target": profile.population.connections},
         "tags": dict(tags),
     }
+    return dict(safe(known))
 
 
 def live_figures(books: Books, now_ns: int, verdict: Verdict) -> dict[str, Any]:

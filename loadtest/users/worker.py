@@ -20,6 +20,7 @@ from locust.runners import WorkerRunner
 
 from loadtest.errors import ExitCode, TargetUnreachableError
 from loadtest.herd.sharing import workers_per_core
+from loadtest.profile.redaction import SafeFormatter
 from loadtest.users.attach import make_bridge
 from loadtest.users.muster import users_of
 from loadtest.users.profile_users import Population, Publisher
@@ -63,7 +64,9 @@ def run_worker(
     Returns:
         The exit code: 0; 2 when the master refused this worker; 4 when it never answered or fell silent.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     patience_s = silence_s(workers_per_core())
     runners.MASTER_HEARTBEAT_TIMEOUT = patience_s
     runners.CONNECT_TIMEOUT = min(JOIN_STEP_S, JOIN_TIMEOUT_S)

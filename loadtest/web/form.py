@@ -17,6 +17,7 @@ from typing import Any
 from loadtest.errors import UsageError
 from loadtest.profile.loader import load_profile
 from loadtest.profile.model import Profile
+from loadtest.profile.redaction import safe_text
 from loadtest.profile.shelf import find_profile, shipped_profiles
 from loadtest.units import parse_duration, parse_rate
 from loadtest.users.attach import without_faults
@@ -112,7 +113,9 @@ class Form:
     ) -> None:
         self.offers = offers(first)
         self.first = self.offers[0]
-        self.target = target or ""
+        self.target = safe_text(target or "")
+        """The --target as the page shows it; the field that comes back with it means the target itself."""
+        self._target = target
         self._settings = list(settings)
         self._versions = list(versions)
         self._check_threshold = check_threshold
@@ -158,7 +161,8 @@ class Form:
             settings.append(f"target.version={version}")
         deploy = fields.get("stack_deploy", AS_PROFILE)
         host = fields.get("host", "").strip()
-        target = host or (self.target if offer is self.first else "") or None
+        as_given = host == self.target if host else offer is self.first
+        target = self._target if as_given else host or None
         if deploy == NO_FAULT:
             return self._load(offer, [*without_faults(offer.path), *settings], target)
         profile = self._load(offer, settings, target)

@@ -30,6 +30,7 @@ from locust.web import WebUI
 
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.profile.model import Profile
+from loadtest.profile.redaction import safe_text
 from loadtest.results.folder import RunFolder
 from loadtest.users.conductor import Conductor
 from loadtest.users.recorder import Observer
@@ -53,6 +54,9 @@ Conduct = Callable[
     [Profile, Callable[[RunFolder], Observer], Callable[[Conductor], None]], tuple[Mapping[str, Any], Path]
 ]
 """Run a profile, as `launch.session.run_profile` with its options given."""
+
+Keep = Callable[[Mapping[str, Any], Path], None]
+"""Write what is picked up of a run that has ended: run.json and the run folder are handed over."""
 
 Said = Callable[[str], None]
 
@@ -104,10 +108,11 @@ class Front:
         out: the folder of runs. say: tells the person at the terminal.
     """
 
-    def __init__(self, form: Form, conduct: Conduct, out: Path, address: Address, say: Said) -> None:
+    def __init__(self, form: Form, conduct: Conduct, out: Path, address: Address, say: Said, keep: Keep) -> None:
         self._form = form
         self._conduct = conduct
         self._say = say
+        self._keep = keep
         self._orders: Queue = Queue()
         self._conductor: Conductor | None = None
         self._answer: AsyncResult = AsyncResult()
@@ -169,7 +174,7 @@ class Front:
             try:
                 self.start(self._form.read(request.form))
             except LoadtestError as error:
-                return jsonify({"success": False, "message": str(error), "host": ""})
+                return jsonify({"success": False, "message": safe_text(str(error)), "host": ""})
             return jsonify({"success": True, "message": "Started", "host": self._environment.host})
 
         def stop() -> Response:
@@ -253,9 +258,10 @@ class Front:
         try:
             run, folder = self._conduct(profile, lambda _: watch, self._attend)
         except (LoadtestError, OSError) as error:
-            watch.fail(str(error))
-            self._answer.set(str(error))
-            self._say(f"{profile.name}: {error}")
+            problem = safe_text(str(error))
+            watch.fail(problem)
+            self._answer.set(problem)
+            self._say(f"{profile.name}: {problem}")
             return
         finally:
             self._conductor = None
@@ -264,6 +270,10 @@ class Front:
             report_path(folder)
         except LoadtestError as error:
             self._say(f"no report: {error}")
+        try:
+            self._keep(run, folder)
+        except LoadtestError as error:
+            self._say(str(error))
         watch.leave(run)
         self._answer.set(None)  # a run that was interrupted before it began
         self._say(f"{profile.name}: {run['verdict']}  {' '.join(run['reasons'])}  {folder}".rstrip())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import urllib.error
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
+from ..web.browser import CHROMIUM, started_browser
 from .conftest import LoadtestRun
 from .test_locust_plain import OURS, gateway, locust, stack
 
@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 __all__ = ["gateway", "locust", "stack"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on PATH: apt-get install chromium (.ci/run does so where it may)"
 )
@@ -46,7 +45,7 @@ Picture = Callable[[Page, str], None]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        started = started_browser(playwright)
         yield started
         started.close()
 

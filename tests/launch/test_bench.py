@@ -77,6 +77,17 @@ def test_interrupted_benchmark_goes_on_with_the_run_that_was_not_finished(tmp_pa
     assert bench.told == [("a", 1), ("b", 1), ("b", 1), ("b", 2), ("a", 2)]
 
 
+def test_the_plan_tells_secrets_apart_and_does_not_hold_them(tmp_path: Path) -> None:
+    def opened(secret: str) -> Plan:
+        pair = (Contender("a", f"ws://h/?k={secret}"), Contender("b", "ws://h/"))
+        return Plan.open(tmp_path, "smoke", [f"client.auth.token={secret}"], pair, 2)
+
+    assert "hunter2" not in opened("hunter2").path.read_text()
+    assert opened("hunter2").done == []
+    with pytest.raises(UsageError, match=r"another benchmark .*client\.auth\.token=\*\*\*"):
+        opened("hunter3")
+
+
 def test_more_runs_can_be_asked_for_later(tmp_path: Path) -> None:
     bench = Bench(tmp_path, [])
     bench.run(bench.plan(runs=1))

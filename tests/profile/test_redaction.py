@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from loadtest.profile.redaction import redact_url
+from loadtest.profile.redaction import redact_url, safe, safe_setting, safe_text
 from tests.profile.conftest import Parse
 
 SECRET = "hunter2"
@@ -48,3 +48,42 @@ def test_redacted_profile_still_loads(parse: Parse) -> None:
 )
 def test_urls_lose_what_identifies(url: str, shown: str) -> None:
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ws://u:p,q@h:1/?a=b: refused.", "ws://***@h:1/?***: refused."),
+        ("ws://u:p@a/,ws://u:p@b/?c, (http://h/x?y).", "ws://***@a/,ws://***@b/?***, (http://h/x?***)."),
+        ("ws://[::1/?a=b is no URL", "ws://*** is no URL"),
+        (
+            "kubectl --token abc -n x; curl -H 'Authorization: Bearer abc'",
+            "kubectl --token *** -n x; curl -H 'Authorization: Bearer ***'",
+        ),
+        ("API_KEY=abc ./deploy --password=abc", "API_KEY=*** ./deploy --password=***"),
+        ("fanout.latency.p99 < 250ms: a token, a secret", "fanout.latency.p99 < 250ms: a token, a secret"),
+    ],
+)
+def test_a_sentence_keeps_all_but_its_secrets(text: str, shown: str) -> None:
+    assert safe_text(text) == shown
+    assert safe_text(safe_text(text)) == safe_text(text)
+
+
+def test_plain_data_is_safe_key_by_key() -> None:
+    told = {"tags": {"api_key": SECRET, "branch": "main"}, "reasons": [f"ws://h/?{SECRET}", 5, None], "ok": True}
+    kept = {"tags": {"api_key": "***", "branch": "main"}, "reasons": ["ws://h/?***", 5, None], "ok": True}
+    assert safe(told) == kept
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("duration=5s", "duration=5s"),
+        (f"client.auth.token={SECRET}", "client.auth.token=***"),
+        (f"target.url=ws://h/?k={SECRET}", "target.url=ws://h/?***"),
+        (f"faults.0.http.headers={{ X = '{SECRET}' }}", "faults.0.http.headers=***"),
+        (f"publish.args=[{{ password = '{SECRET}' }}]", "publish.args=[{'password': '***'}]"),
+    ],
+)
+def test_a_setting_keeps_its_key(setting: str, shown: str) -> None:
+    assert safe_setting(setting) == shown

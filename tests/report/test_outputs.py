@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from loadtest.profile.redaction import safe
 from loadtest.report.data import ReportData
-from loadtest.report.facts import facts, safe_run
+from loadtest.report.facts import facts
 from loadtest.report.interval_csv import COLUMNS, write_csv
 from loadtest.report.junit import write_junit
 from loadtest.report.markdown import write_markdown
@@ -128,7 +129,7 @@ def test_no_output_holds_a_secret(run: dict[str, Any]) -> None:
         "junit": text_of(write_junit, told),
         "markdown": text_of(write_markdown, told),
         "openmetrics": text_of(lambda given, text: write_openmetrics(of_run(given, {}), text), told),
-        "json": json.dumps(safe_run(told)),
+        "json": json.dumps(safe(told)),
         "facts": json.dumps(facts(told)),
     }
     assert SECRET in json.dumps(told)
@@ -137,5 +138,5 @@ def test_no_output_holds_a_secret(run: dict[str, Any]) -> None:
     assert json.loads(outputs["json"])["tags"] == {"branch": "main", "api_key": "***"}
 
 
-def test_safe_run_changes_nothing_else(run: dict[str, Any]) -> None:
-    assert safe_run(run) == run
+def test_what_is_safe_changes_nothing_else(run: dict[str, Any]) -> None:
+    assert safe(run) == run
