@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadtest.clock import NS_PER_S
+from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.herd.sockets import Target
 from loadtest.protocol.events import Acked, Delivered
 
@@ -64,7 +64,8 @@ class Settings:
     settle_ns: when nothing acknowledges a subscription, it counts from this long after it was sent.
     max_in_flight: attempts under way at most; more wait and are counted. canary: a client is recovered only with a
     message received (False when nothing is published). late_acks: see `sockets.connect`; only where a round takes
-    longer anyway than the 40 ms for which it may hold up a server that does not set TCP_NODELAY.
+    longer anyway than the 40 ms for which it may hold up a server that does not set TCP_NODELAY. tick_ns: how late a
+    wait or a give-up may be.
     """
 
     run: str
@@ -74,3 +75,4 @@ class Settings:
     max_in_flight: int = 1024
     canary: bool = True
     late_acks: bool = False
+    tick_ns: int = 10 * NS_PER_MS

@@ -41,7 +41,6 @@ from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import Acked
 
 MAX_EVENTS = 256
-TICK_NS = 10 * NS_PER_MS
 CONNECT_BUDGET_NS = 4 * NS_PER_MS
 _ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
@@ -88,7 +87,8 @@ class Herd:
         self._listener = Listener(
             self, self._wires, dialect, ledger, hooks, self.account, groups=self._groups, run=settings.run, clock=clock
         )
-        self._timers = TimerWheel(clock(), TICK_NS)
+        self._timers = TimerWheel(clock(), settings.tick_ns)
+        self.tick_s = settings.tick_ns / NS_PER_S
         self._queue: deque[int] = deque()
         self.outages = Outages(self.slots)
         self._subscribing = Subscribing(self.slots, clients, dialect, ledger)

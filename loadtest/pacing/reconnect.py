@@ -244,6 +244,25 @@ class Quickened:
         return None if wait_s is None else wait_s / self.times
 
 
+@dataclass(frozen=True, slots=True)
+class Distant:
+    """Any policy as the server hears it: each retry later by U(0, 2 * latency), for networks, radios and clocks.
+
+    Over loopback a crowd whose waits are all the same would knock in step for ever. What the server says is obeyed to
+    the moment.
+
+    Source: our assumption, the same as `latency_s` of the storm model.
+    """
+
+    policy: ReconnectPolicy
+    latency_s: float
+
+    def wait_s(self, attempt: int, rng: Random) -> float | None:
+        """See `ReconnectPolicy.wait_s`."""
+        wait_s = self.policy.wait_s(attempt, rng)
+        return None if wait_s is None else wait_s + rng.random() * 2 * self.latency_s
+
+
 def next_wait_s(policy: ReconnectPolicy, attempt: int, hint_s: float | None, rng: Random) -> float | None:
     """Return the wait before retry `attempt`, as `ReconnectPolicy.wait_s`.
 
@@ -261,7 +280,9 @@ def attempt_once_open(policy: ReconnectPolicy, attempt: int) -> int:
 
 
 def _inner(policy: ReconnectPolicy) -> ReconnectPolicy:
-    return policy.policy if isinstance(policy, Quickened) else policy
+    while isinstance(policy, Quickened | Distant):
+        policy = policy.policy
+    return policy
 
 
 Policy = (

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtest.clock import NS_PER_S, Clock, now_ns
+from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
 from loadtest.errors import UsageError
 from loadtest.herd import sharing
 from loadtest.herd.addresses import automatic, expand
@@ -26,6 +26,8 @@ from loadtest.protocol.websocket_dialect import WebSocketDialect
 from loadtest.users.clients import ProfileClients, channel_groups
 
 MOST_IN_FLIGHT = 1024
+TICK_NS, FINEST_TICK_NS = 10 * NS_PER_MS, 2 * NS_PER_MS
+"""How late a timer may be: 10 ms of the system's time, as far as a worker can tell moments apart."""
 IN_FLIGHT_OF_ALL = 8192
 """Attempts under way over all workers: more only wait longer for each other, past a gateway's patience."""
 PUBLISHER_RETRY_S = 0.2
@@ -143,9 +145,11 @@ def make_herd(
 
 
 def make_policy(profile: Profile) -> reconnect.ReconnectPolicy:
-    """Return how the population comes back, in the time of the run."""
+    """Return how the population comes back: in the time of the run, and from as far away as the real clients are."""
     policy = reconnect.policy(profile.reconnect.policy, **profile.reconnect.parameters)
-    return policy if profile.scale is None else reconnect.Quickened(policy, profile.time_scale)
+    if profile.scale is None:
+        return policy
+    return reconnect.Quickened(reconnect.Distant(policy, profile.scale.latency_s), profile.time_scale)
 
 
 def make_ledger(profile: Profile) -> Ledger:
@@ -178,4 +182,5 @@ def _settings(plan: Plan, *, listening: bool) -> Settings:
         max_in_flight=profile.ramp.max_in_flight or min(MOST_IN_FLIGHT, max(64, IN_FLIGHT_OF_ALL // plan.workers)),
         canary=profile.publish_rate_per_s > 0,
         late_acks=sharing.are_many(),
+        tick_ns=max(FINEST_TICK_NS, round(TICK_NS / profile.time_scale)) if listening else TICK_NS,
     )

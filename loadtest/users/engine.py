@@ -1,7 +1,7 @@
 """One engine per process: gives every herd its turn on gevent's loop, and watches how late that turn comes.
 
     libev loop --readable--> herd.turn()   (nested epoll: one watcher per herd)
-               --every 10 ms--> herd.tick(), loop lag         (100 ms while every client is in session)
+               --every 10 ms--> herd.tick(), loop lag         (finer if a herd asks; 100 ms while all are in session)
                --every 100 ms--> ledger.close(), a little each time
 
 Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: every 100 ms, or every
@@ -69,8 +69,8 @@ class Engine:
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
         self._in_rounds = sharing.are_many()
-        self._busy_s = max(TICK_S, ROUND_S_PER_WORKER * sharing.workers_per_core())
-        self._timers = {tick_s: loop.timer(tick_s, repeat=tick_s) for tick_s in {self._busy_s, QUIET_TICK_S}}
+        self._busy_s = ROUND_S_PER_WORKER * sharing.workers_per_core() if self._in_rounds else TICK_S
+        self._timers = {tick_s: loop.timer(tick_s, repeat=tick_s) for tick_s in (self._busy_s, QUIET_TICK_S)}
         self._again = loop.timer(0)
         self._unfinished: list[Herd] = []
         self._tick_s = self._busy_s
@@ -86,7 +86,14 @@ class Engine:
         watcher = gevent.get_hub().loop.io(herd.poller.fileno(), 1)
         if not self._in_rounds:
             watcher.start(self._turn, herd)
+            self._tick_as_fine_as(herd.tick_s)
         self._watchers[id(herd)] = watcher
+
+    def _tick_as_fine_as(self, tick_s: float) -> None:
+        """From the next tick on, tick at least that often while clients are on their way."""
+        if tick_s < self._busy_s:
+            self._timers[tick_s] = gevent.get_hub().loop.timer(tick_s, repeat=tick_s)
+            self._busy_s = tick_s
 
     def remove(self, herd: Herd) -> None:
         """Give `herd` no more turns; its poller is closed."""

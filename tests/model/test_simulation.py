@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 from statistics import fmean
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 from loadtest.errors import UsageError
 from loadtest.model.simulation import Prediction, _Simulation, predict
 from loadtest.model.storm import Cure, Storm, closed_form_s
-from loadtest.pacing.reconnect import Fixed, FullJitter, Never, Phoenix, SocketIOJs
+from loadtest.pacing.reconnect import Fixed, FullJitter, Never, Phoenix, ReconnectPolicy, SocketIOJs
+from tests.model.crowd import Crowd
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -22,7 +22,7 @@ def story(capacity_per_s: float = 3200.0, **cure: float) -> Prediction:
     return predict(storm, until="99")
 
 
-# METRICS, "Anchor": expected, and how far this model may be off.
+# METRICS, "Anchor": expected, and how far this model may be off. Two of them are told below, with individuals.
 ANCHORS: list[tuple[str, float, dict[str, float], float, float]] = [
     ("naive", 3200, {}, 7.0 * HOUR, 0.05),
     ("naive, 3,400/s", 3400, {}, 5.6 * HOUR, 0.05),
@@ -37,7 +37,6 @@ ANCHORS: list[tuple[str, float, dict[str, float], float, float]] = [
     ),
     ("first retry over 600 s", 3200, {"first_spread_s": 600}, 10 * MINUTE, 0.10),
     ("paced drain, 1,000/s", 3200, {"drain_per_s": 1000}, 17 * MINUTE, 0.10),
-    ("paced drain, 2,500/s", 3200, {"drain_per_s": 2500}, 3.5 * HOUR, 0.25),
     ("resumption at a quarter", 3200, {"resumed_cost": 0.25}, 4.4 * MINUTE, 0.25),
 ]
 
@@ -54,11 +53,6 @@ def test_anchor_of_attempts() -> None:
 def test_refusals_that_cost_never_let_anybody_in() -> None:
     told = story(in_flight=64_000, refusal_cost=0.05)
     assert told.recovered_s == {"50": None, "90": None, "99": None, "99.9": None}
-
-
-def test_first_retry_over_300_s_is_too_soon() -> None:
-    """3,333/s meet 3,200/s: it collapses. METRICS says 6.4 h; here many are in before, and under 2 h are left."""
-    assert (story(first_spread_s=300).recovered_s["99"] or 0.0) > HOUR
 
 
 def test_closed_form_is_met_where_it_holds() -> None:
@@ -155,60 +149,32 @@ def test_policy_that_gives_up_is_refused() -> None:
         predict(Storm(10, 1.0, 1.0, Never()))
 
 
-def test_crowd_of_individuals_recovers_as_the_mean_field_says() -> None:
-    """2,000 clients one by one, each service to anybody in flight: another programme for the same storm, S = 5."""
-    storm = Storm(2000, 20.0, 2000 / (5 * 25.0), FullJitter(10.0, 10.0), latency_s=0.0)
-    told = predict(storm, until="90")
-    crowds = [_crowd(storm, 0.9, Random(seed)) for seed in (1, 2, 3)]
-    assert fmean(time_s for time_s, _ in crowds) == pytest.approx(told.recovered_s["90"], rel=0.06)
-    assert fmean(attempts for _, attempts in crowds) == pytest.approx(told.attempts_per_client, rel=0.06)
+@pytest.mark.parametrize(
+    ("capacity_per_s", "policy", "tolerance"),
+    [(5000.0, FullJitter(10.0, 10.0), 0.05), (5000.0, SocketIOJs(), 0.08), (3200.0, SocketIOJs(), 0.08)],
+)
+def test_crowd_of_individuals_recovers_as_the_mean_field_says(
+    capacity_per_s: float, policy: ReconnectPolicy, tolerance: float
+) -> None:
+    """1,000 clients one by one, each service to anybody in hand: another programme for the same storm, S = 8, 12.5."""
+    clients = 1000
+    small = Storm(clients, 20.0, capacity_per_s * clients / 1e6, policy, steady_share=0.3)
+    crowd = Crowd(small, seed=1)
+    told = predict(small, until="90")
+    assert crowd.run(0.9) == pytest.approx(told.recovered_s["90"], rel=tolerance)
+    assert crowd.attempts / clients == pytest.approx(told.attempts_per_client, rel=tolerance)
 
 
-def _crowd(storm: Storm, share: float, rng: Random) -> tuple[float, float]:
-    """Return when `share` of the clients are back, and the attempts per client; in steps of 1/8 s, by hand."""
-    step_s, clients = 0.125, int(storm.clients)
-    patience = round(storm.give_up_s / step_s)
-    tries: dict[int, list[int]] = {}
-    ends: dict[int, list[int]] = {}
-    failed, done = [0] * clients, [0] * clients
-    flying: list[int] = []
-    place: dict[int, int] = {}
-    back, step, attempts, credit = 0, 0, 0, 0.0
+@pytest.mark.parametrize(("cure", "metrics_says_s"), [({"drain_per_s": 2500}, 3.5), ({"first_spread_s": 300}, 6.4)])
+def test_anchors_off_this_model_are_off_individuals_too(cure: dict[str, float], metrics_says_s: float) -> None:
+    """Both storms come just before capacity is out; METRICS' figures are of neither programme with its own k, T and u.
 
-    def wait(client: int) -> None:
-        wait_s = storm.policy.wait_s(failed[client], rng)
-        assert wait_s is not None
-        tries.setdefault(step + round(wait_s / step_s), []).append(client)
-
-    def leave(client: int) -> None:
-        last = flying.pop()
-        if last != client:
-            flying[place[client]] = last
-            place[last] = place[client]
-        del place[client]
-
-    for client in range(clients):
-        wait(client)
-    while back < share * clients:
-        for client in ends.pop(step, ()):
-            if client in place:
-                leave(client)
-                failed[client] += 1
-                wait(client)
-        for client in tries.pop(step, ()):
-            attempts += 1
-            done[client] = 0
-            place[client] = len(flying)
-            flying.append(client)
-            ends.setdefault(step + patience, []).append(client)
-        credit += storm.stages * storm.capacity_per_s * step_s
-        while credit >= 1 and flying:
-            credit -= 1
-            client = flying[int(rng.random() * len(flying))]
-            done[client] += 1
-            if done[client] == storm.stages:
-                leave(client)
-                back += 1
-        credit = min(credit, 1.0)
-        step += 1
-    return step * step_s, attempts / clients
+    How far such a storm gets before it collapses is luck, so single crowds differ by a fifth.
+    """
+    clients, seeds = 2500, (1, 2, 3)
+    share = clients / 1e6
+    scaled = {name: value * share if name.endswith("per_s") else value for name, value in cure.items()}
+    small = Storm(clients, 20.0, 3200 * share, steady_share=0.3, cure=Cure(**scaled))
+    measured_s = fmean(Crowd(small, seed).run(0.99) for seed in seeds)
+    assert measured_s == pytest.approx(story(**cure).recovered_s["99"], rel=0.15)
+    assert measured_s < 0.9 * metrics_says_s * HOUR

@@ -22,12 +22,13 @@ REALLY_SLEEP = monkey.get_original("time", "sleep")
 class CountingHerd:
     """A herd with one socket that is always readable."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, tick_s: float = 0.01) -> None:
         self.poller = cast(Any, monkey.get_original("select", "epoll"))()
         self.near, self.far = socket.socketpair()
         self.poller.register(self.near.fileno(), select.EPOLLIN)
         self.far.send(b"x")
         self.is_quiet = quiet
+        self.tick_s = tick_s
         self.ledger = None
         self.turns = self.ticks = 0
         self.full_turns = 0
@@ -70,6 +71,14 @@ def test_herd_with_a_core_gets_its_turn_at_once() -> None:
     watch(herd, 0.15)
     assert herd.turns > 50
     assert 5 <= herd.ticks <= 20
+
+
+@pytest.mark.parametrize("workers_per_core", ["0", "1.5"])
+def test_clock_is_as_fine_as_the_finest_herd_asks(monkeypatch: pytest.MonkeyPatch, workers_per_core: str) -> None:
+    monkeypatch.setenv(VARIABLE, workers_per_core)
+    herd = CountingHerd(quiet=False, tick_s=0.002)
+    watch(herd, 0.15)
+    assert 25 <= herd.ticks <= 90
 
 
 @pytest.mark.usefixtures("_crowded")
