@@ -198,11 +198,18 @@ def doctor(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders. One: its report again. Several: side by side.")],
     out: Annotated[Path | None, typer.Option(help="File to write; default: report.html or comparison.html.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="Scaled storms on one page, with their predictions.")] = False,
 ) -> None:
     """Write the report of a run again from its folder, or lay several runs side by side.
 
-    Side by side, scaled runs are told in the time of the system they speak for.
+    Side by side, scaled runs are told in the time of the system they speak for. With --lab the page holds what the
+    storm model predicted as well, and the same in Markdown lies beside it.
     """
+    if lab:
+        from loadtest.cli_lab import write_lab
+
+        write_lab(runs, out or Path("lab.html"), Console())
+        return
     from loadtest.report.comparison import versions_table, write_comparison
     from loadtest.report.data import load
     from loadtest.report.html import write_html

@@ -6,6 +6,7 @@ N / time: nobody is admitted faster than the capacity admits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from loadtest.errors import UsageError
@@ -51,6 +52,23 @@ def capacity_for(storm: Storm, within_s: float, percent: str = "99") -> Plan:
         else:
             low = middle
     return Plan(within_s, percent, high, replace(storm, capacity_per_s=high).number)
+
+
+def recovery_by_number(storm: Storm, numbers: Iterable[float], percent: str = "99") -> list[tuple[float, float | None]]:
+    """Return (S, seconds until `percent` of the clients are back) for systems that differ in capacity alone.
+
+    Cost: one prediction each.
+    """
+    cycle_s = storm.give_up_s + storm.mean_backoff_s
+    return [
+        (
+            number,
+            predict(replace(storm, capacity_per_s=storm.clients / (number * cycle_s)), None, percent).recovered_s[
+                percent
+            ],
+        )
+        for number in numbers
+    ]
 
 
 def _enough(storm: Storm, capacity_per_s: float, within_s: float, percent: str) -> bool:

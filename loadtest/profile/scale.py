@@ -68,7 +68,7 @@ class Scale(Section):
         default=0.5,
         alias="latency",
         le=60,
-        description="Mean latency between clients and server: each retry is later by up to twice that, which blurs their waves.",
+        description="Mean latency to the server: each retry is later by up to twice that.",
     )
     steady_share: Share = Field(
         default=0.0,

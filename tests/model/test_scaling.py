@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.model.planning import capacity_for
+from loadtest.model.planning import capacity_for, recovery_by_number
 from loadtest.model.scaling import prediction_facts, ratios, scale_facts, shrink
 from loadtest.model.simulation import predict
 from loadtest.model.storm import Cure, Storm
@@ -76,3 +76,10 @@ def test_capacity_for_a_time_is_just_enough() -> None:
 def test_no_capacity_beats_the_waits() -> None:
     with pytest.raises(UsageError, match="wait longer"):
         capacity_for(Storm(1000, 20.0, 1.0, Fixed(60.0)), 30.0)
+
+
+def test_curve_over_storm_numbers_holds_each_systems_own_prediction() -> None:
+    (low, short_s), (high, long_s) = recovery_by_number(REAL, (2.0, REAL.number))
+    assert (low, high) == (2.0, REAL.number)
+    assert long_s == pytest.approx(predict(REAL).recovered_s["99"])
+    assert (short_s or 0.0) < (long_s or 0.0)
