@@ -2,6 +2,7 @@
 
     run folder --data.load--> ReportData --+--> html.write_html            one self-contained page
                                            +--> comparison.write_comparison    several runs, side by side
+                                           +--> lab_html, lab_markdown     scaled storms and their predictions
     run.json ------------------------------+--> terminal.print_summary     the last lines of `loadtest run`
     interval lines, marks (live) --------------> live.LiveView | plain.PlainLog
     run.json --facts: no secrets --------------> junit, markdown, openmetrics;   interval lines --> interval_csv

@@ -31,7 +31,7 @@ VERSIONS_HEAD = (
     "Version",
     "99 % back",
     "Predicted",
-    "Measured / predicted",
+    "Ratio",
     "T_rec",
     "Attempts each",
     "Predicted",
@@ -40,7 +40,7 @@ VERSIONS_HEAD = (
     "Scale",
     "Verdict",
 )
-SWEEP_HEAD = ("S", "Version", "Scale", "99 % back", "Predicted", "Measured / predicted", "Attempts each", "Predicted")
+SWEEP_HEAD = ("S", "Version", "Scale", "99 % back", "Predicted", "Ratio", "Attempts each", "Predicted")
 FAULTS_HEAD = ("Version", "Fault", "Sockets closed", "Lost", "Of deliveries")
 THRESHOLDS_HEAD = ("Version", "Threshold", "Measured", "Outcome")
 
@@ -96,12 +96,14 @@ class Lab:
     """What the page tells.
 
     Attributes:
-        versions: one run of each version at the common storm number `number`, in the order given.
+        runs: all of them, in the order given.
+        versions: the first run of each version at the common storm number `number`.
         sweep: runs of the swept version by storm number, the common one among them; empty if none was swept.
         model: (S, seconds to 99 %) of the model for the swept version's system.
     """
 
     number: float
+    runs: list[Telling]
     versions: list[Telling]
     sweep: list[Telling]
     model: list[tuple[float, float | None]]
@@ -126,9 +128,9 @@ def tell(datas: Sequence[ReportData]) -> Lab:
         if abs(one.number / common - 1) < _SAME_STORM:
             versions.setdefault(one.version, one)
     several = Counter(one.version for one in told)
-    swept, runs = several.most_common(1)[0]
-    sweep = sorted((one for one in told if one.version == swept), key=lambda one: (one.number, -one.time))
-    return Lab(common, list(versions.values()), sweep if runs > 1 else [], _model(sweep) if runs > 1 else [])
+    swept, count = several.most_common(1)[0]
+    sweep = sorted((one for one in told if one.version == swept and count > 1), key=lambda one: (one.number, -one.time))
+    return Lab(common, told, list(versions.values()), sweep, _model(sweep) if sweep else [])
 
 
 def _model(sweep: Sequence[Telling]) -> list[tuple[float, float | None]]:
@@ -192,7 +194,7 @@ def fault_rows(lab: Lab) -> list[list[str]]:
             w.count(w.number(event, "recovery", "lost")),
             w.count(w.number(one.run, "fanout", "expected")),
         ]
-        for one in lab.versions
+        for one in lab.runs
         for event in w.items(one.run, "events")[1:]
     ]
 

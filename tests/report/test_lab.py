@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from loadtest.cli import app
 from loadtest.errors import UsageError
 from loadtest.model.scaling import prediction_facts, ratios, scale_facts
 from loadtest.model.simulation import predict
@@ -17,7 +20,7 @@ from loadtest.report.lab import Lab, fault_rows, sentence, sweep_rows, tell, ver
 from loadtest.report.lab_html import render_lab
 from loadtest.report.lab_markdown import write_lab_markdown
 
-from .synthetic import make_data
+from .synthetic import make_data, write_folder
 from .test_html import HOSTILE, Page
 
 PROFILE = """
@@ -120,6 +123,14 @@ def test_markdown_holds_the_same_rows(lab: Lab) -> None:
     write_lab_markdown(lab, writer)
     assert "| sync | " in writer.getvalue()
     assert "1,000 at 30 x" in writer.getvalue()
+
+
+def test_command_writes_the_page_and_the_markdown_beside_it(datas: list[ReportData], tmp_path: Path) -> None:
+    folders = [write_folder(tmp_path / name, data) for name, data in (("a", datas[0]), ("b", datas[3]))]
+    done = CliRunner().invoke(app, ["report", "--lab", *map(str, folders), "--out", str(tmp_path / "story.html")])
+    assert done.exit_code == 0, done.output
+    assert "bifrost-2" in (tmp_path / "story.html").read_text()
+    assert "| bifrost-2 |" in (tmp_path / "story.md").read_text()
 
 
 def test_run_that_speaks_for_itself_has_no_place_here(datas: list[ReportData]) -> None:
