@@ -2,8 +2,8 @@
 
     [ReportData, ...] --tell--> Lab --> lab_html: one page | lab_markdown: the same tables
 
-    versions    one row per version, at the storm number that most runs have
-    sweep       runs of one version at other storm numbers, or at another scale: the model's curve through the points
+    versions    one row per version, against the capacity that most runs have
+    sweep       runs of one version against other capacities, or at another scale: the model's curve through the points
     faults      events that were no storm: a broker killed
 
 Law: a time of the real system is the run's time multiplied by its scale, nothing else; the scale stands beside it. What
@@ -44,7 +44,6 @@ SWEEP_HEAD = ("S", "Version", "Scale", "99 % back", "Predicted", "Ratio", "Attem
 FAULTS_HEAD = ("Version", "Fault", "Sockets closed", "Lost", "Of deliveries")
 THRESHOLDS_HEAD = ("Version", "Threshold", "Measured", "Outcome")
 
-_SAME_STORM = 0.02
 _CURVE_POINTS = 9
 
 
@@ -64,6 +63,11 @@ class Telling:
     def number(self) -> float:
         """S."""
         return w.number(self.run, "scale", "storm_number") or 0.0
+
+    @property
+    def capacity_per_s(self) -> float:
+        """c of the real system."""
+        return w.number(self.run, "scale", "real", "capacity_per_s") or 0.0
 
     @property
     def time(self) -> float:
@@ -97,7 +101,8 @@ class Lab:
 
     Attributes:
         runs: all of them, in the order given.
-        versions: the first run of each version at the common storm number `number`.
+        number: S of the storm that the versions share, as the clients of the first of them wait.
+        versions: the first run of each version against the capacity that most runs have.
         sweep: runs of the swept version by storm number, the common one among them; empty if none was swept.
         model: (S, seconds to 99 %) of the model for the swept version's system.
     """
@@ -122,15 +127,17 @@ def tell(datas: Sequence[ReportData]) -> Lab:
     told = [one for one in told if one.event]
     if not told:
         raise UsageError("none of these runs had an event")
-    ((common, _),) = Counter(round(one.number, 2) for one in told).most_common(1)
+    ((common, _),) = Counter(one.capacity_per_s for one in told).most_common(1)
     versions: dict[str, Telling] = {}
     for one in told:
-        if abs(one.number / common - 1) < _SAME_STORM:
+        if one.capacity_per_s == common:
             versions.setdefault(one.version, one)
     several = Counter(one.version for one in told)
     swept, count = several.most_common(1)[0]
     sweep = sorted((one for one in told if one.version == swept and count > 1), key=lambda one: (one.number, -one.time))
-    return Lab(common, told, list(versions.values()), sweep, _model(sweep) if sweep else [])
+    return Lab(
+        next(iter(versions.values())).number, told, list(versions.values()), sweep, _model(sweep) if sweep else []
+    )
 
 
 def _model(sweep: Sequence[Telling]) -> list[tuple[float, float | None]]:

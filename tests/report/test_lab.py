@@ -62,7 +62,7 @@ def lab(datas: list[ReportData]) -> Lab:
     return tell(datas)
 
 
-def test_versions_are_those_at_the_common_storm_number(datas: list[ReportData], lab: Lab) -> None:
+def test_versions_are_those_against_the_common_capacity(datas: list[ReportData], lab: Lab) -> None:
     assert lab.number == pytest.approx(5.0)
     assert [(one.version, one.time) for one in lab.versions] == [("sync", 60.0), ("bifrost-2", 60.0)]
     row = version_rows(lab)[0]
