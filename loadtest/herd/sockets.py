@@ -218,4 +218,4 @@ def close(fd: int, *, reset: bool = False) -> None:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _LINGER_RESET)
         finally:
             sock.detach()
-    os.close(fd)
+    _socket.close(fd)  # not os.close: gevent's has the loop look whether it watches `fd`, at four times the cost

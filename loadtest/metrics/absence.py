@@ -10,6 +10,8 @@ recovers sessions promises more, and this is the account of that: missed - caugh
 
 from __future__ import annotations
 
+from collections import deque
+
 from loadtest.metrics.membership import Membership
 
 
@@ -20,6 +22,8 @@ class Absences:
         self._away: dict[int, Membership] = {}
         self._of: dict[int, list[tuple[int, int]]] = {}
         self._open: dict[int, int] = {}
+        self._ends: deque[tuple[int, int]] = deque()
+        """(end, subscription) of every absence that is over, in the order of their ends."""
 
     def left(self, channel: int, subscription: int, at_ns: int) -> None:
         """Note a subscription that was dropped."""
@@ -31,6 +35,7 @@ class Absences:
         if left_ns is not None:
             until_ns = self._away[channel].change(at_ns, -1)
             self._of.setdefault(subscription, []).append((left_ns, until_ns))
+            self._ends.append((until_ns, subscription))
 
     def missed(self, channel: int, sched_ns: int) -> int:
         """Return how many subscriptions of `channel` were away at `sched_ns`."""
@@ -45,10 +50,12 @@ class Absences:
         return any(left_ns <= sched_ns < until_ns for left_ns, until_ns in self._of.get(subscription, ()))
 
     def prune(self, before_ns: int) -> None:
-        """Forget what ended before `before_ns`."""
+        """Forget what ended before `before_ns`, at the cost of what is forgotten: a herd has many that stay."""
         for away in self._away.values():
             away.prune(before_ns)
-        for subscription, absences in list(self._of.items()):
-            absences[:] = [absence for absence in absences if absence[1] >= before_ns]
+        while self._ends and self._ends[0][0] < before_ns:
+            _, subscription = self._ends.popleft()
+            absences = self._of[subscription]
+            del absences[0]
             if not absences:
                 del self._of[subscription]

@@ -20,7 +20,7 @@ from .settings import Settings, read_settings
 log = logging.getLogger("reference_gateway.gateway")
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings) -> Node:
     """Run a node until SIGTERM or SIGINT, then drain it."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -44,6 +44,7 @@ async def serve(settings: Settings) -> None:
         await node.drain()
     finally:
         await node.close()
+    return node
 
 
 def main() -> int:
@@ -52,11 +53,12 @@ def main() -> int:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(serve(read_settings(os.environ)))
+        node = loop.run_until_complete(serve(read_settings(os.environ)))
     except (SettingError, BrokerError) as error:
         log.error("%s", error)
         return ExitCode.USAGE
-    # The loop is not closed: it would end each socket that is left in a turn of its own, the kernel ends all at once.
+    # The loop is not closed: it would end each socket that is left in a turn of its own.
+    node.hang_up()
     logging.shutdown()
     os._exit(ExitCode.OK)
 

@@ -14,6 +14,7 @@ general way costs eight times as much; tests hold both to wsproto on every input
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
@@ -189,6 +190,7 @@ def text_frame(text: str) -> bytes:
     return bytes(_encoder.send_data(text))
 
 
+@lru_cache(maxsize=64)
 def close_frame(close: wire.CloseCode) -> bytes:
     """Encode the close frame of a row of the close code table."""
     return bytes(_encoder.close(close.code, close.meaning))

@@ -1,7 +1,7 @@
 """How clients are told to go while the node lives on or ends: so many close frames a step, spread evenly.
 
     POST /v1/leave --token?--> Relocation --choose--> pace(close each) over its seconds       (see `relocation`)
-    SIGTERM -----------------> everybody ----------> pace(close each) over the drain's
+    SIGTERM -----------------> everybody ----------> pace(close each) over the drain's, or hang_up
 
 Law: each close is a step of its own time; the loop is never held longer than one step's closes.
 """
@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
+from reference_gateway import wire
 from reference_gateway.errors import SettingError
 from reference_gateway.relocation import Relocation, is_authorized
 
 from .drain import due
+from .framing import close_frame
 from .handshake import Refusal, Request, response
 
 T = TypeVar("T")
@@ -57,3 +61,17 @@ def read_relocation(request: Request, token: str) -> Relocation:
 def answer(leaving: int) -> bytes:
     """Return the answer to an order that was taken."""
     return response("202 Accepted", json.dumps({"leaving": leaving}).encode(), "application/json")
+
+
+def hang_up(transports: Iterable[asyncio.Transport], farewell: Callable[[], wire.CloseCode]) -> None:
+    """Send each a close frame and end its connection in the same segment.
+
+    For the end of a node that shares its core with many: sockets that are ended one by one, each after its client's
+    answer, cost it and its neighbours several times as much, and nobody listens meanwhile. A transport whose output
+    waits is just ended: its client is in the middle of a frame.
+    """
+    for transport in transports:
+        fd = transport.get_extra_info("socket").fileno()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd) as client, suppress(OSError):
+            if not transport.get_write_buffer_size():
+                client.send(close_frame(farewell()), socket.MSG_MORE)

@@ -15,6 +15,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from reference_gateway import wire
@@ -86,6 +87,7 @@ class Node:
         )
         self.admission = open_admission(settings)
         self.draining = False
+        self._goodbye = self.farewell
         self._was_healthy = False
         self._rng = random.Random()
         self._sockets = 0  # TCP connections, health checks and handshakes included
@@ -138,17 +140,21 @@ class Node:
         return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
-        """Accept no more, tell every client to go at the pace of `_drain_s`, and wait a moment for them to leave."""
+        """Accept no more, tell every client to go at the pace of `_drain_s`, and wait a moment for them to leave.
+
+        A node in rounds that may drop them all at once leaves that to `hang_up`.
+        """
         self.draining = True
         for server in self._servers:
             server.close()
         sessions = list(self.heartbeat)
         order = read_order(self.settings.drain_file)
         over_s = self._drain_s(order, len(sessions))
+        self._goodbye = partial(order.farewell, self.farewell, self._rng)
+        if self.settings.rest_s and not over_s:
+            return
         log.info("draining %d connections over %g s", len(sessions), over_s)
-        await leave.pace(
-            sessions, over_s, lambda session: cast(Session, session).close(order.farewell(self.farewell, self._rng))
-        )
+        await leave.pace(sessions, over_s, lambda session: cast(Session, session).close(self._goodbye()))
         del sessions
         try:
             async with asyncio.timeout(_LAST_WAIT_S):
@@ -157,6 +163,10 @@ class Node:
                     await self._gone.wait()
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
+
+    def hang_up(self) -> None:
+        """End who is left, if anybody. Call last: the loop must not run again."""
+        leave.hang_up((cast(Session, session).transport for session in self.heartbeat), self._goodbye)
 
     def _relocate(self, request: handshake.Request) -> bytes:
         """Send away those whom an order of the stack names, from now on; return the answer to it."""

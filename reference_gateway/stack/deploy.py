@@ -1,6 +1,6 @@
 """Replace processes of a running stack: the gateways, or the private API alone.
 
-    all-at-once: end all together -> start all anew       every client is dropped in the same moment
+    all-at-once: end all together -> start each anew      every client is dropped in the same moment
     rolling:     for each node: end (drained) -> start -> healthy -> [pace] -> next node
     blue-green:  start all anew beside the old ones -> all healthy -> end all old ones; one that fails: nothing changes
 
@@ -175,5 +175,4 @@ class Deployer:
             return
         drains = any(find(part.version).paced_drain for part in parts)
         grace_s = (order.drain_seconds if drains else 0.0) + END_GRACE_S
-        await self._supervisor.stop_all(parts, grace_s, patient=True)
-        await self._supervisor.start_all(parts)
+        await self._supervisor.restart_all(parts, grace_s)

@@ -149,6 +149,19 @@ class Supervisor:
         """
         await _all(self.replace(part, grace_s) for part in parts)
 
+    async def restart_all(self, parts: Sequence[Part], grace_s: float) -> None:
+        """End parts side by side, patiently, and start each anew as soon as it has ended.
+
+        Raises:
+            PartFailedError: as `start_all`.
+        """
+
+        async def restart(part: Part) -> None:
+            await self.stop(part, grace_s, patient=True)
+            await self.start(part)
+
+        await _all(restart(part) for part in parts)
+
     async def stop_all(self, parts: Sequence[Part], grace_s: float, patient: bool = False) -> None:
         """End parts side by side; `grace_s` and `patient` as in `stop`."""
         await asyncio.gather(*(self.stop(part, grace_s, patient) for part in parts))

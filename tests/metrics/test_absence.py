@@ -23,6 +23,9 @@ def test_absence_begins_with_a_drop_and_ends_with_the_acknowledgement() -> None:
     absences.returned(CHANNEL, 7, 600)
     absences.prune(450)
     assert [absences.covers(7, at) for at in (300, 550)] == [False, True]
+    absences.prune(601)
+    assert not absences.covers(7, 550)
+    assert absences.covers(8, 700)
 
 
 def counts_after(*, replay: bool) -> dict[str, int]:

@@ -296,9 +296,9 @@ def test_pings_go_on_after_the_node_was_late(start_node: StartNode) -> None:
                 client.text("3")
 
 
-@pytest.mark.parametrize("drain_s", [0.0, 0.6])
-def test_sigterm_tells_everyone_1001_and_exits(start_node: StartNode, drain_s: float) -> None:
-    node = start_node(RG_DRAIN_SECONDS=str(drain_s))
+@pytest.mark.parametrize(("drain_s", "rest_s"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.01), (0.6, 0.01)])
+def test_sigterm_tells_everyone_1001_and_exits(start_node: StartNode, drain_s: float, rest_s: float) -> None:
+    node = start_node(RG_DRAIN_SECONDS=str(drain_s), RG_REST_S=str(rest_s))
     clients = [RawClient(node.port).join("c-1") for _ in range(50)]
     mute = socket.create_connection(("127.0.0.1", node.port))
     start_s = time.monotonic()

@@ -22,22 +22,18 @@ class Supervisor:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def stop_all(self, parts, grace_s, patient):
-        assert patient
-        self.calls.append(("stop", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
+    async def restart_all(self, parts, grace_s):
+        self.calls.append(("restart", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
         await self.gate.wait()
+        for part in parts:
+            if part.name in self.fails:
+                raise PartFailedError(f"{part.name} ended with status 2")
 
     async def replace_all(self, parts, grace_s):
         self.calls.append(("replace", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
 
     async def swap_all(self, parts, grace_s):
         self.calls.append(("swap", [part.name for part in parts], grace_s, json.loads(self.drain_file.read_text())))
-
-    async def start_all(self, parts):
-        for part in parts:
-            if part.name in self.fails:
-                raise PartFailedError(f"{part.name} ended with status 2")
-        self.calls.append(("start", [part.name for part in parts]))
 
 
 def deployer_of(tmp_path, version="bifrost-1", fails=()):
@@ -47,11 +43,11 @@ def deployer_of(tmp_path, version="bifrost-1", fails=()):
     return Deployer(supervisor, tiers, tmp_path / "drain"), supervisor
 
 
-def test_all_at_once_ends_all_before_it_starts_any(tmp_path):
+def test_all_at_once_restarts_all_side_by_side(tmp_path):
     deployer, supervisor = deployer_of(tmp_path)
     answer = asyncio.run(deployer.deploy(DeployOrder("all-at-once", 0.0)))
     both = ["gateway-1", "gateway-2"]
-    assert supervisor.calls == [("stop", both, END_GRACE_S, {"seconds": 0}), ("start", both)]
+    assert supervisor.calls == [("restart", both, END_GRACE_S, {"seconds": 0})]
     assert answer["replaced"] == both
     assert answer["seconds"] >= 0
 
@@ -61,10 +57,8 @@ def test_rolling_replaces_one_node_before_it_touches_the_next(tmp_path):
     asyncio.run(deployer.deploy(DeployOrder("rolling", 2.5)))
     one, two = ["gateway-1"], ["gateway-2"]
     assert supervisor.calls == [
-        ("stop", one, 2.5 + END_GRACE_S, {"seconds": 2.5}),
-        ("start", one),
-        ("stop", two, 2.5 + END_GRACE_S, {"seconds": 2.5}),
-        ("start", two),
+        ("restart", one, 2.5 + END_GRACE_S, {"seconds": 2.5}),
+        ("restart", two, 2.5 + END_GRACE_S, {"seconds": 2.5}),
     ]
     assert not (tmp_path / "drain").exists()
 
@@ -109,7 +103,7 @@ def test_replacement_that_does_not_come_up_is_named_and_frees_the_way(tmp_path):
         asyncio.run(deployer.deploy(DeployOrder("rolling", 0.0)))
     assert deployer.current is None
     assert not (tmp_path / "drain").exists()
-    assert supervisor.calls[-1][:2] == ("stop", ["gateway-2"])
+    assert supervisor.calls[-1][:2] == ("restart", ["gateway-2"])
 
 
 def test_blue_green_swaps_all_nodes_and_tells_them_what_to_say(tmp_path):
