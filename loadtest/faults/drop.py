@@ -10,11 +10,12 @@ from loadtest.profile import faults as profile
 
 @dataclass(frozen=True)
 class DropFault(Fault):
-    """Drop: the herds close a share of their connections at one moment, by a WebSocket close or a TCP reset."""
+    """Drop: the herds close some of their connections at one moment, by a WebSocket close or a TCP reset."""
 
     settings: profile.DropFault
 
     def apply(self, context: FaultContext) -> None:
-        share, how = self.settings.share, self.settings.how
-        context.drop(share, how)
-        context.log(f"{self.settings.name}: {share:.4g} of the connections dropped by {how}")
+        name, how = self.settings.name, self.settings.how
+        hit = context.afflict(name, {"kind": "drop", "reset": how == "reset", **self.settings.aim})
+        context.report(name, {"connections": hit})
+        context.log(f"{name}: {hit:,} connections dropped by {how}")

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from loadtest.errors import ExitCode, LoadtestError
+from loadtest.profile.model import Profile
 
 
 class FaultFailedError(LoadtestError):
@@ -47,8 +48,26 @@ class FaultContext(Protocol):
     def variables(self) -> Mapping[str, str]:
         """Names and values handed to a command in its environment, such as `run`."""
 
-    def drop(self, share: float, how: str) -> None:
-        """Have all herds close `share` (0..1] of their own sockets; `how` is "close" or "reset"."""
+    @property
+    def profile(self) -> Profile:
+        """The profile as it runs, with the addresses that clients connect to."""
+
+    def afflict(self, name: str, order: Mapping[str, object]) -> int:
+        """Have all herds do something to connections of their own; return to how many it happens.
+
+        Args:
+            name: of the fault. order: `kind`, `share` or `number`, and what the kind needs (`herd.afflicting`).
+
+        Raises:
+            FaultFailedError: a worker cannot, or did not answer.
+        """
+
+    def relieve(self, name: str) -> Mapping[str, object]:
+        """Have all herds let go of what `afflict` began under this name; return what came of it, summed up.
+
+        Raises:
+            FaultFailedError: a worker did not answer.
+        """
 
     def log(self, text: str) -> None:
         """Put a line into the run's log and live view."""

@@ -1,23 +1,36 @@
-"""Which class carries out which kind of fault: the kind is the file's name, the key here and the key in profiles."""
+"""Which class carries out which kind of fault: the kind is the file's name, the key here and in profiles.
+
+A file's name has _ where the kind has -, since Python will not have it otherwise.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from loadtest.faults.blackhole import BlackholeFault
 from loadtest.faults.command import CommandFault
 from loadtest.faults.deploy import DeployFault
 from loadtest.faults.drop import DropFault
 from loadtest.faults.fault import Fault
+from loadtest.faults.half_open import HalfOpenFault
 from loadtest.faults.http import HttpFault
+from loadtest.faults.mute import MuteFault
 from loadtest.faults.rollout import RolloutFault
+from loadtest.faults.slow_reader import SlowReaderFault
+from loadtest.faults.slowloris import SlowlorisFault
 from loadtest.profile import faults as profile
 
 FAULTS: dict[str, Callable[[Any], Fault]] = {
+    "blackhole": BlackholeFault,
     "command": CommandFault,
     "deploy": DeployFault,
     "drop": DropFault,
+    "half-open": HalfOpenFault,
     "http": HttpFault,
+    "mute": MuteFault,
+    "slow-reader": SlowReaderFault,
+    "slowloris": SlowlorisFault,
     "rollout": RolloutFault,
 }
 """Each value is called with the profile's table of that kind."""

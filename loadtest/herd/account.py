@@ -31,6 +31,15 @@ class Account:
         self.lateness = Histogram()
         self.first_drop_ns = 0
 
+    def ended(self, reason: str, at_ns: int, *, was_live: bool) -> None:
+        """Count a connection that was dropped, or an attempt that failed."""
+        if was_live:
+            self.counts["drops"] += 1
+            self.drops[reason] += 1
+            self.first_drop_ns = self.first_drop_ns or at_ns
+        else:
+            self.failures[reason] += 1
+
     def take(self) -> dict[str, Any]:
         """Return the interval as plain values and start a new one."""
         taken = {

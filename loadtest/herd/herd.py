@@ -23,6 +23,7 @@ from loadtest.errors import ProtocolError
 from loadtest.herd import sockets
 from loadtest.herd.account import Account
 from loadtest.herd.addresses import SourcePool
+from loadtest.herd.afflicting import Afflicting
 from loadtest.herd.clients import Clients, Hooks, Settings
 from loadtest.herd.listener import Listener
 from loadtest.herd.opening import Opening, Step
@@ -73,14 +74,10 @@ class Herd:
         self.account = Account()
         self.ledger = ledger
         self.slots = Slots()
-        self._clock = clock
-        self._dialect = dialect
-        self._opening = opening
-        self._policy = policy
+        self._clock, self._dialect, self._opening, self._policy = clock, dialect, opening, policy
         self._sources = SourcePool(sources)
         self._settings, self._rng = settings, rng
-        self._hooks = hooks
-        self._groups = clients.groups
+        self._hooks, self._groups = hooks, clients.groups
         self.queue_delay = QueueDelay()
         self._wires = Wires(poller, self.queue_delay, late_acks=settings.late_acks)
         opening.use(self._wires)
@@ -92,6 +89,7 @@ class Herd:
         self._queue: deque[int] = deque()
         self.outages = Outages(self.slots)
         self._subscribing = Subscribing(self.slots, clients, dialect, ledger)
+        self.afflicting = Afflicting(self)
         self._watchdog_ns = 0
 
     # --- slots -------------------------------------------------------------------------------------------------------
@@ -134,8 +132,13 @@ class Herd:
             if self.slots.state[slot] == LIVE:
                 self._wires.send(slot, self._dialect.close())
             self._leave(slot, now)
-            self.slots.set(slot, IDLE)
-            self._timers.cancel(slot)
+            self.put_to_rest(slot)
+            self.afflicting.forget(slot)
+
+    def put_to_rest(self, slot: int) -> None:
+        """Have a slot that has no connection stay idle."""
+        self.slots.set(slot, IDLE)
+        self._timers.cancel(slot)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -185,6 +188,7 @@ class Herd:
     def tick(self) -> bool:
         """Do what is due by the clock; return True when work is left over for the next call (bounded turn)."""
         start = self._clock()
+        self.afflicting.tick(start)
         for slot in self._timers.expired(start):
             self._due(slot, start)
             if self._clock() - start > CONNECT_BUDGET_NS:
@@ -356,24 +360,22 @@ class Herd:
         """End a connection that failed or was dropped, and plan its return."""
         now = self._clock()
         live = self.slots.state[slot] == LIVE
-        if live:
-            self.account.counts["drops"] += 1
-            self.account.drops[reason] += 1
-            self.account.first_drop_ns = self.account.first_drop_ns or now
-        else:
-            self.account.failures[reason] += 1
+        self.account.ended(reason, now, was_live=live)
         self._leave(slot, now)
-        wait_s = next_wait_s(self._policy, self.slots.attempt[slot], hint_s, self._rng)
-        if wait_s is None:
-            self.slots.set(slot, IDLE)
-            self._timers.cancel(slot)
-        else:
-            self.slots.attempt[slot] = min(self.slots.attempt[slot] + 1, 65_535)
-            self.slots.set(slot, WAITING)
-            self.slots.planned[slot] = now + round(wait_s * NS_PER_S)
-            self._timers.arm(slot, self.slots.planned[slot])
+        self.plan_return(slot, now, hint_s)
         if live and self._hooks is not None:
             self._hooks.disconnected(slot, reason)
+
+    def plan_return(self, slot: int, now: int, hint_s: float | None = None) -> None:
+        """Have a client whose connection has ended come back when the policy says, or never."""
+        wait_s = next_wait_s(self._policy, self.slots.attempt[slot], hint_s, self._rng)
+        if wait_s is None:
+            self.put_to_rest(slot)
+            return
+        self.slots.attempt[slot] = min(self.slots.attempt[slot] + 1, 65_535)
+        self.slots.set(slot, WAITING)
+        self.slots.planned[slot] = now + round(wait_s * NS_PER_S)
+        self._timers.arm(slot, self.slots.planned[slot])
 
     def _leave(self, slot: int, now: int, *, reset: bool = False) -> None:
         """Close the connection and settle its books; the state is the caller's to set."""
@@ -388,13 +390,11 @@ class Herd:
 
     def drop(self, slots: Iterable[int], *, reset: bool = False) -> int:
         """Fault: close live connections from our side (close frame and FIN, or RST); they come back."""
-        count = 0
-        for slot in slots:
-            if self.slots.state[slot] == LIVE:
-                if reset:
-                    self._wires.close(slot, reset=True)
-                else:
-                    self._wires.send(slot, self._dialect.close(1001))
-                self.lose(slot, "fault_drop")
-                count += 1
-        return count
+        lost = [slot for slot in slots if self.slots.state[slot] == LIVE]
+        for slot in lost:
+            if reset:
+                self._wires.close(slot, reset=True)
+            else:
+                self._wires.send(slot, self._dialect.close(1001))
+            self.lose(slot, "fault_drop")
+        return len(lost)

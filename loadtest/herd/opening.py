@@ -88,6 +88,18 @@ class Opening:
         """Return the placeholders of the client that is opening on `slot`."""
         return self._variables[slot]
 
+    def gateway(self, index: int) -> Target | None:
+        """Return the gateway of client `index`; None where only a bootstrap could name it."""
+        return self._targets[index % len(self._targets)] if self._targets else None
+
+    def upgrade(self, target: Target, index: int) -> bytes:
+        """Return the request with which client `index` would open its WebSocket.
+
+        Raises:
+            ProtocolError: a template that cannot be filled in.
+        """
+        return self._clients.upgrade(target, self._clients.variables(index), self._keys[0])
+
     def begin(self, slot: int, index: int, source: str | None) -> Step:
         """Begin to connect; return how far that went at once."""
         self._variables[slot] = self._clients.variables(index)

@@ -7,6 +7,7 @@ counted. Libraries that patch `socket` and `os` never see these descriptors.
 from __future__ import annotations
 
 import _socket
+import ctypes
 import errno
 import os
 import resource
@@ -45,6 +46,12 @@ _REASONS = {
     errno.EACCES: "forbidden",
     errno.EPERM: "forbidden",
 }
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+"""Linux: a classic BPF program that says of each segment how much of it the socket gets (socket(7))."""
+
+_TCP_ESTABLISHED, _TCP_SYN_SENT, _TCP_SYN_RECV = 1, 2, 3
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""One instruction: return 0, which is: drop."""
 _CONNECTING = {0, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR}
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
@@ -208,6 +215,57 @@ def read_stamped(fd: int, most: int) -> tuple[bytes, int | None]:
             seconds, nanoseconds = _TIMESPEC.unpack(stamp)
             return data, seconds * NS_PER_S + nanoseconds
     return data, None
+
+
+def _tcp_state(fd: int) -> int:
+    """Return the kernel's state of a TCP connection: the first byte of `struct tcp_info` (tcp(7))."""
+    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, fd)
+    try:
+        return sock.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, 8)[0]
+    finally:
+        sock.detach()
+
+
+def is_established(fd: int) -> bool:
+    """Whether the connection stands in both directions, as far as this kernel knows."""
+    return _tcp_state(fd) == _TCP_ESTABLISHED
+
+
+def is_ended(fd: int) -> bool:
+    """Whether the peer has closed or reset the connection, or it never came to be; without reading from it."""
+    return _tcp_state(fd) not in (_TCP_ESTABLISHED, _TCP_SYN_SENT, _TCP_SYN_RECV)
+
+
+def deafen(fd: int) -> None:
+    """Have the kernel throw away all that arrives, unacknowledged, as if this machine were gone.
+
+    Raises:
+        OSError: the kernel has no socket filters.
+    """
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+    finally:
+        sock.detach()
+
+
+def undeafen(fd: int) -> None:
+    """Let the kernel receive again."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+    finally:
+        sock.detach()
+
+
+def shrink_receive_buffer(fd: int, size_bytes: int) -> None:
+    """Give the connection little room for what is not read yet."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVBUF, size_bytes)
+    finally:
+        sock.detach()
 
 
 def close(fd: int, *, reset: bool = False) -> None:

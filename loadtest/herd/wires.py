@@ -5,7 +5,8 @@
 
 Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
 Everything else goes through `receive`, also a slot with output waiting, whose next edge must be seen, and the few whose
-arrivals the kernel stamps (`queue_delay`). Nothing here knows what the bytes mean.
+arrivals the kernel stamps (`queue_delay`). A slot that sips is read only by who makes it sip. Nothing here knows what
+the bytes mean.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Wires:
         self._wants_quick = bytearray()
         self._outbox: dict[int, bytearray] = {}
         self._tls: dict[int, TlsSession] = {}
+        self.sipping: set[int] = set()
 
     def grow(self, slots: int) -> None:
         """Make room for `slots` slots in all."""
@@ -109,7 +111,8 @@ class Wires:
 
     def _settle(self, slot: int) -> None:
         watched = slot in self._queue_delay.watched
-        quick = self._wants_quick[slot] and not watched and slot not in self._tls and slot not in self._outbox
+        plain = not watched and slot not in self._tls and slot not in self.sipping
+        quick = self._wants_quick[slot] and plain and slot not in self._outbox
         self.quick[self._fd[slot]] = slot if quick else -1
 
     def sample(self, slot: int) -> None:
@@ -159,6 +162,8 @@ class Wires:
             to_the_end: False saves a read where the edge told of no hang-up: a short read has emptied the socket, and
                 whatever comes later, an end too, makes an edge of its own.
         """
+        if slot in self.sipping:
+            return b"", None
         fd = self._fd[slot]
         stamped = slot in self._queue_delay.watched
         parts: list[bytes] = []
@@ -179,7 +184,10 @@ class Wires:
                 break
         else:
             self._poller.modify(fd, _WATCHED)  # more is waiting: ask for a fresh edge
-        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._opened(slot, parts[0] if len(parts) == 1 else b"".join(parts), end)
+
+    def _opened(self, slot: int, chunk: bytes, end: str | None) -> tuple[bytes, str | None]:
+        """Return what was read, out of its TLS."""
         session = self._tls.get(slot)
         if session is None:
             return chunk, end
@@ -190,6 +198,38 @@ class Wires:
             return b"", reason_of_tls(error)
         return plain, end or self._write(slot, session.pending()) or ("eof" if session.ended else None)
 
+    # --- little at a time --------------------------------------------------------------------------------------------
+
+    def sip(self, slot: int, buffer_bytes: int) -> None:
+        """From now on read this slot by `receive_some` only; the kernel keeps little of what waits."""
+        self.sipping.add(slot)
+        self._settle(slot)
+        sockets.shrink_receive_buffer(self._fd[slot], buffer_bytes)
+        self._poller.modify(self._fd[slot], EPOLLOUT | EPOLLET)
+
+    def gulp(self, slot: int) -> None:
+        """Read this slot as any other again; its buffer stays small."""
+        self.sipping.discard(slot)
+        self._settle(slot)
+        self._poller.modify(self._fd[slot], _WATCHED)
+
+    def receive_some(self, slot: int, most_bytes: int) -> tuple[bytes, str | None]:
+        """Read up to `most_bytes` from the socket; return as `receive`."""
+        try:
+            data = os.read(self._fd[slot], most_bytes)
+        except BlockingIOError:
+            return b"", None
+        except OSError as error:
+            return b"", sockets.reason_of(error.errno)
+        return self._opened(slot, data, None if data else "eof")
+
+    def surrender(self, slot: int) -> int:
+        """Give the slot's descriptor away, open and watched by nobody."""
+        fd = self._fd[slot]
+        self._poller.unregister(fd)
+        self._part(slot)
+        return fd
+
     def _read_stamped(self, fd: int) -> bytes:
         data, arrived_wall_ns = sockets.read_stamped(fd, READ_BYTES)
         if arrived_wall_ns is not None:
@@ -199,12 +239,17 @@ class Wires:
     def close(self, slot: int, *, reset: bool = False) -> None:
         """Close the slot's connection, if it has one."""
         fd = self._fd[slot]
-        if fd < 0:
-            return
+        if fd >= 0:
+            self._part(slot)
+            sockets.close(fd, reset=reset)
+
+    def _part(self, slot: int) -> None:
+        """Forget all there was about the slot's connection."""
+        fd = self._fd[slot]
         self._fd[slot] = -1
         self.slot_of[fd] = self.quick[fd] = -1
         self._wants_quick[slot] = False
         self._queue_delay.watched.discard(slot)
+        self.sipping.discard(slot)
         self._outbox.pop(slot, None)
         self._tls.pop(slot, None)
-        sockets.close(fd, reset=reset)

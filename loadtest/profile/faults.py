@@ -1,6 +1,7 @@
 """What goes wrong on purpose: `[[faults]]`, one class per kind, told apart by `kind`.
 
-To add a kind: a class here with its keys, its place in `Fault`, and its file in `loadtest/faults/`.
+To add a kind: a class with its keys (here, or in the file of its family), its place in `Fault`, and its file in
+`loadtest/faults/`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from loadtest.profile.client_faults import (
+    BlackholeFault,
+    DropFault,
+    HalfOpenFault,
+    MuteFault,
+    SlowlorisFault,
+    SlowReaderFault,
+)
 from loadtest.profile.fault import FaultBase
-from loadtest.profile.quantities import Seconds, Share
+from loadtest.profile.quantities import Seconds
 from loadtest.profile.section import HttpRequest
+
+__all__ = [
+    "BlackholeFault",
+    "CommandFault",
+    "DeployFault",
+    "DropFault",
+    "Fault",
+    "HalfOpenFault",
+    "HttpFault",
+    "MuteFault",
+    "RolloutFault",
+    "SlowReaderFault",
+    "SlowlorisFault",
+]
 
 
 class DeployFault(FaultBase):
@@ -57,14 +80,6 @@ class HttpFault(FaultBase):
     )
 
 
-class DropFault(FaultBase):
-    """Let the harness close its own sockets."""
-
-    kind: Literal["drop"] = Field(description="The harness closes its own connections.")
-    share: Share = Field(default=1.0, gt=0, description="Share of the connections to close.")
-    how: Literal["close", "reset"] = Field(default="close", description="A WebSocket close, or a TCP reset.")
-
-
 class RolloutFault(FaultBase):
     """Move a share of the clients to the second version of the reference stack (version = "sync+bifrost-1")."""
 
@@ -82,5 +97,17 @@ class RolloutFault(FaultBase):
     )
 
 
-Fault = Annotated[DeployFault | CommandFault | HttpFault | DropFault | RolloutFault, Field(discriminator="kind")]
+Fault = Annotated[
+    DeployFault
+    | CommandFault
+    | HttpFault
+    | DropFault
+    | BlackholeFault
+    | HalfOpenFault
+    | SlowReaderFault
+    | SlowlorisFault
+    | MuteFault
+    | RolloutFault,
+    Field(discriminator="kind"),
+]
 """One entry of `[[faults]]`."""

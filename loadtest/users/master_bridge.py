@@ -24,10 +24,12 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, now_ns
+from loadtest.faults.fault import FaultFailedError
 from loadtest.metrics.books import Books
 from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
 from loadtest.users import messages, shipment
+from loadtest.users.afflictor import is_answer
 from loadtest.users.gate import Gate
 from loadtest.users.muster import Needs, unfit
 from loadtest.users.timekeeper import MOST_NS, answer, clock_identity
@@ -88,6 +90,7 @@ class MasterBridge:
         self._closed = False
         self._refused: set[str] = set()
         self._named: Counter[str] = Counter()
+        self._answers: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self._identity = clock_identity()
         if isinstance(runner, MasterRunner):
             Gate(runner, self._refuse_words)
@@ -95,6 +98,7 @@ class MasterBridge:
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report)
         runner.register_message(messages.PUBLISHED, self._on_published)
+        runner.register_message(messages.AFFLICTED, self._on_afflicted)
 
     # --- who is there ------------------------------------------------------------------------------------------------
 
@@ -245,6 +249,39 @@ class MasterBridge:
         """Send a message to every worker that takes part and is not lost."""
         for info in self._taking_part():
             self._send(name, data, info.node)
+
+    def ask(self, act: str, data: dict[str, Any], timeout_s: float) -> list[dict[str, Any]]:
+        """Tell every worker that takes part to `act` ("afflict" or "relieve") on a fault, and return their answers.
+
+        Raises:
+            FaultFailedError: a worker cannot, with its reason, or does not answer in time; one that is lost is not
+                waited for.
+        """
+        fault = data["id"]
+        answers = self._answers[act, fault] = {}
+        self.tell(messages.AFFLICT if act == "afflict" else messages.RELIEVE, data)
+        deadline_ns = now_ns() + round(timeout_s * NS_PER_S)
+        try:
+            while any(info.node not in answers for info in self._taking_part()):
+                if now_ns() > deadline_ns:
+                    silent = [info.number for info in self._taking_part() if info.node not in answers]
+                    raise FaultFailedError(f"fault {fault}: worker {silent[0]} did not {act} within {timeout_s:g} s")
+                gevent.sleep(0.01)
+        finally:
+            del self._answers[act, fault]
+        wrong = [answer["error"] for answer in answers.values() if answer["error"]]
+        if wrong:
+            raise FaultFailedError(wrong[0] if wrong[0].startswith("fault ") else f"fault {fault}: {wrong[0]}")
+        return list(answers.values())
+
+    def _on_afflicted(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's signature
+        answer = msg.data
+        if not is_answer(answer):
+            self._refuse_words(msg.node_id, "an answer to a fault is {id, act, error, hit or facts}")
+            return
+        answers = self._answers.get((answer["act"], answer["id"]))
+        if answers is not None and msg.node_id in self.workers:
+            answers[msg.node_id] = answer
 
     def _send(self, name: str, data: dict[str, Any], node: str) -> None:
         self._runner.send_message(name, data, client_id=None if node == LOCAL else node)

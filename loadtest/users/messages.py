@@ -4,6 +4,7 @@ worker -> master   clock      {"asked_ns"}         what time is it? (see `timeke
                    hello      {"role", "version", "pid", "host", "remote", "files", "users"}    (see `muster`)
                    report     one interval (see `WorkerBridge.report`); the last one says "final": true
                    published  {"messages": [[channel, epoch, seq, sched_ns, late_ns], ...]}
+                   afflicted  {"id", "act", "error", "hit" | "facts"}    (see `afflictor`)
 master -> worker   clock      {"asked_ns", "heard_ns", "answered_ns", "clock"}
                    refused    {"reason"}           the run goes on without you
                    plan       {"run", "worker", "herd", "herds", "connections", "profile", "folder", "files"}
@@ -12,7 +13,8 @@ master -> worker   clock      {"asked_ns", "heard_ns", "answered_ns", "clock"}
                    published  as above, from another worker
                    follow     {"id", "t0_ns"}         a mass disconnect began: who was subscribed, when are they back
                    unfollow   {"id"}
-                   drop       {"share", "how"}        fault: close this share of your own sockets
+                   afflict    {"id", "kind", "share" | "number", "seed", ...}    fault: do this to your sockets
+                   relieve    {"id"}                  and let go of them
                    finish     {}                      send your last report
 """
 
@@ -28,5 +30,7 @@ GO = "loadtest.go"
 PUBLISH = "loadtest.publish"
 FOLLOW = "loadtest.follow"
 UNFOLLOW = "loadtest.unfollow"
-DROP = "loadtest.drop"
+AFFLICT = "loadtest.afflict"
+RELIEVE = "loadtest.relieve"
+AFFLICTED = "loadtest.afflicted"
 FINISH = "loadtest.finish"

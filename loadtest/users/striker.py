@@ -21,14 +21,16 @@ from loadtest.clock import NS_PER_S, now_ns
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.faults.fault import Control, Fault, FaultFailedError
 from loadtest.faults.registry import build_faults
-from loadtest.profile import faults as profile
-from loadtest.users import messages
+from loadtest.herd.affliction import merge_facts, told
+from loadtest.profile import faults as tables
+from loadtest.profile.model import Profile
 from loadtest.users.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
 UNDO_TIMEOUT_S = 5
 ROOM_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 6.0
 
 
 class Striker:
@@ -43,7 +45,7 @@ class Striker:
         self._record = record
         self._control = control
         self._faults = dict(faults)
-        self._settings: dict[str, profile.Fault] = {fault.name: fault for fault in record.profile.faults}
+        self._settings: dict[str, tables.Fault] = {fault.name: fault for fault in record.profile.faults}
         self._begun: list[str] = []
         self._working: list[str] = []
         self._in_place: dict[str, gevent.event.Event] = {}
@@ -61,9 +63,20 @@ class Striker:
         """What a command fault finds in its environment."""
         return {"run": self._record.bridge.run, "folder": str(self._record.folder.path)}
 
-    def drop(self, share: float, how: str) -> None:
-        """Have all herds close `share` of their own sockets."""
-        self._record.bridge.tell(messages.DROP, {"share": share, "how": how})
+    @property
+    def profile(self) -> Profile:
+        """The profile as it runs."""
+        return self._record.profile
+
+    def afflict(self, name: str, order: Mapping[str, object]) -> int:
+        """Have all herds do something to connections of their own."""
+        data = {"id": name, "seed": self.profile.seed, **order}
+        return sum(answer.get("hit", 0) for answer in self._record.bridge.ask("afflict", data, ANSWER_TIMEOUT_S))
+
+    def relieve(self, name: str) -> dict[str, object]:
+        """Have all herds let go of the fault's connections; return what came of it."""
+        answers = self._record.bridge.ask("relieve", {"id": name}, ANSWER_TIMEOUT_S)
+        return told(merge_facts(answer.get("facts", {}) for answer in answers))
 
     def log(self, text: str) -> None:
         """Put a line into the run's log and the live view."""
@@ -92,7 +105,7 @@ class Striker:
         self._working.append(name)
         self._greenlets[name] = gevent.spawn(self._live, name)
 
-    def strike_now(self, settings: profile.Fault) -> str:
+    def strike_now(self, settings: tables.Fault) -> str:
         """Begin a fault that the profile does not have; return its name, made unique in this run.
 
         Raises:
@@ -121,7 +134,7 @@ class Striker:
             raise UsageError(f"{name} is not in place")
         self._in_place[name].set()
 
-    def _in_the_way(self, settings: profile.Fault) -> list[str]:
+    def _in_the_way(self, settings: tables.Fault) -> list[str]:
         """Return a sentence for each fault at work or in place that holds what this one needs for itself."""
         others = [self._settings[name] for name in {*self._working, *self._in_place} if name != settings.name]
         return [
@@ -166,7 +179,7 @@ class Striker:
         self.log(f"{name}: applied in {(now_ns() - t0_ns) / NS_PER_S:.2f} s")
         return True
 
-    def _await_room(self, settings: profile.Fault) -> None:
+    def _await_room(self, settings: tables.Fault) -> None:
         """Give a fault that should be gone by now the time to be taken back: the file lets this one follow at once."""
         deadline_ns = now_ns() + round(ROOM_TIMEOUT_S * NS_PER_S)
         while self._in_the_way(settings) and now_ns() < deadline_ns:

@@ -1,6 +1,6 @@
 """The worker's end of the bridge: owns the engine and its herds, obeys the master, reports once a second.
 
-    master --plan, go, publish, follow, drop, finish--> [WorkerBridge] --schedules--> herds, publishers
+    master --plan, go, publish, follow, afflict, finish--> [WorkerBridge] --schedules--> herds, publishers
     master <--clock, hello, report (1 Hz), published (4 Hz)--------/
 
 A worker learns the time, says hello (again and again until it has its plan), and then obeys. It says hello only once it
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import resource
 import socket
 from collections import Counter
@@ -37,6 +36,7 @@ from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import Announced
 from loadtest.profile.model import Profile
 from loadtest.users import messages
+from loadtest.users.afflictor import Afflictor
 from loadtest.users.build import Plan, make_herd
 from loadtest.users.engine import Engine, new_poller
 from loadtest.users.shipment import Store
@@ -122,13 +122,20 @@ class WorkerBridge:
         self._waiting: list[Callable[[int], None]] = []
         self._final = False
         self._planned = False
+        afflictor = Afflictor(
+            runner.send_message,
+            lambda: [herd for herd in self._herds.values() if herd.ledger is not None],
+            lambda: (self.number, self.of),
+            lambda: self.clock,
+        )
         handlers = {
             messages.PLAN: self._on_plan,
             messages.GO: self._on_go,
             messages.PUBLISH: self._on_publish,
             messages.FOLLOW: self._on_follow,
             messages.UNFOLLOW: self._on_unfollow,
-            messages.DROP: self._on_drop,
+            messages.AFFLICT: afflictor.afflict,
+            messages.RELIEVE: afflictor.relieve,
             messages.FINISH: self._on_finish,
         }
         for name, handler in handlers.items():
@@ -298,13 +305,6 @@ class WorkerBridge:
     def _on_unfollow(self, data: dict[str, Any]) -> None:
         for herd, outage in self._outages.pop(data["id"], ()):
             herd.outages.unfollow(outage)
-
-    def _on_drop(self, data: dict[str, Any]) -> None:
-        for herd in self._herds.values():
-            if herd.ledger is not None:
-                live = herd.slots.live()
-                random.Random(self.worker).shuffle(live)
-                herd.drop(live[: round(len(live) * data["share"])], reset=data["how"] == "reset")
 
     def _on_finish(self, _: dict[str, Any]) -> None:
         self._final = True
