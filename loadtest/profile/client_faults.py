@@ -20,27 +20,25 @@ MOST_EXTRA = 10_000
 class Aim(Section):
     """Which of the live connections a fault happens to; chosen by the profile's seed."""
 
-    share: Share | None = Field(
-        default=None, gt=0, description="Share of the live connections. Default: all, unless number says how many."
-    )
-    number: Count | None = Field(default=None, gt=0, description="How many live connections, instead of share.")
+    share: Share = Field(default=1.0, gt=0, description="Share of the live connections.")
+    number: Count | None = Field(default=None, gt=0, description="How many live connections, instead of a share.")
 
     @property
     def aim(self) -> dict[str, float]:
         """Return `share` or `number` for the herds."""
         if self.number is not None:
             return {"number": self.number}
-        return {"share": 1.0 if self.share is None else self.share}
+        return {"share": self.share}
 
 
-class DropFault(FaultBase, Aim):
+class DropFault(Aim, FaultBase):
     """Let the harness close its own sockets."""
 
     kind: Literal["drop"] = Field(description="The harness closes its own connections.")
     how: Literal["close", "reset"] = Field(default="close", description="A WebSocket close and a FIN, or a TCP reset.")
 
 
-class BlackholeFault(LastingFault, Aim):
+class BlackholeFault(Aim, LastingFault):
     """Let clients fall silent: their sockets stay open, nothing is read or written any more."""
 
     kind: Literal["blackhole"] = Field(
@@ -48,7 +46,7 @@ class BlackholeFault(LastingFault, Aim):
     )
 
 
-class HalfOpenFault(LastingFault, Aim):
+class HalfOpenFault(Aim, LastingFault):
     """Let clients vanish without a FIN."""
 
     kind: Literal["half-open"] = Field(
@@ -56,7 +54,7 @@ class HalfOpenFault(LastingFault, Aim):
     )
 
 
-class SlowReaderFault(LastingFault, Aim):
+class SlowReaderFault(Aim, LastingFault):
     """Let clients read slower than they are written to."""
 
     kind: Literal["slow-reader"] = Field(description="Clients read so many bytes a second, from a small buffer.")

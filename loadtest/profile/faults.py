@@ -6,7 +6,7 @@ To add a kind: a class with its keys (here, or in the file of its family), its p
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from loadtest.profile.quantities import Seconds
 from loadtest.profile.section import HttpRequest
 
 __all__ = [
+    "KINDS",
     "BlackholeFault",
     "CommandFault",
     "DeployFault",
@@ -111,3 +112,8 @@ Fault = Annotated[
     Field(discriminator="kind"),
 ]
 """One entry of `[[faults]]`."""
+
+KINDS: tuple[str, ...] = tuple(
+    get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(Fault)[0])
+)
+"""The kind of each, in that order."""

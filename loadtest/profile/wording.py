@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from loadtest import units
 from loadtest.errors import UsageError
+from loadtest.profile.faults import KINDS
 from loadtest.profile.keys import Path, dotted, keys_of, meant, section_at
 
 _SHOWN = 80
@@ -87,7 +88,7 @@ def _reason(error: ErrorDetails, path: Path, data: Any) -> str:
         expected = str(error["ctx"]["expected" if kind == "literal_error" else "expected_tags"])
         return f"found {show(shown)}, allowed: {expected.replace(chr(39), chr(34))}"
     if kind == "union_tag_not_found":
-        return 'required, and missing; allowed: "deploy", "command", "http", "drop"'
+        return f"required, and missing; allowed: {', '.join(map(show, KINDS))}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"found {show(found)}, allowed: {words} {_with_unit(error['ctx'][name], found)}"

@@ -18,12 +18,20 @@ class Context:
 
     control: Control | None = None
     variables: dict[str, str] = field(default_factory=dict)
-    drops: list[tuple[float, str]] = field(default_factory=list)
+    orders: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    relieved: list[str] = field(default_factory=list)
+    hit: int = 10
+    outcome: dict[str, object] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     facts: dict[str, dict[str, object]] = field(default_factory=dict)
 
-    def drop(self, share: float, how: str) -> None:
-        self.drops.append((share, how))
+    def afflict(self, name: str, order: Mapping[str, object]) -> int:
+        self.orders.append((name, dict(order)))
+        return self.hit
+
+    def relieve(self, name: str) -> Mapping[str, object]:
+        self.relieved.append(name)
+        return self.outcome
 
     def log(self, text: str) -> None:
         self.lines.append(text)

@@ -21,7 +21,7 @@ def test_registry_knows_every_kind_of_the_profile_and_no_other() -> None:
 
 def test_each_kind_lives_in_the_file_of_its_name() -> None:
     for kind, build in FAULTS.items():
-        assert getattr(importlib.import_module(f"loadtest.faults.{kind}"), build.__name__) is build
+        assert getattr(importlib.import_module(f"loadtest.faults.{kind.replace('-', '_')}"), build.__name__) is build
 
 
 def test_build_keeps_names_and_order() -> None:

@@ -103,15 +103,21 @@ BROKEN = [
     ("faults=[{ kind = 'drop', after_steady = '10s' }]", "faults.0.after_steady", 'less than duration, "10s"'),
     ("faults=[{ kind = 'drop', at = '12.1s' }]", "faults.0.at", 'less than "12.1s"'),
     ("faults=[{ kind = 'drop', at = '1s', after_steady = '1s' }]", "faults.0.at", "one of them"),
+    ("faults=[{ kind = 'drop', share = '5%', number = 3 }]", "faults.0.share", "one of them"),
+    ("faults=[{ kind = 'blackhole', duration = '9.5s', after_steady = '1s' }]", "faults.0.duration", 'at most "9s"'),
+    ("faults=[{ kind = 'blackhole', duration = '9.5s', at = '4s' }]", "faults.0.duration", 'at most "8.1s"'),
+    ("faults=[{ kind = 'mute', name = 'a' }, { kind = 'mute', name = 'b', after_steady = '9s' }]", "faults.1.kind", '"a" is in place, and both hold mute'),  # noqa: E501
+    ("faults=[{ kind = 'mute', name = 'a', duration = '3s' }, { kind = 'mute', name = 'b', after_steady = '2s' }]", "faults.1.kind", "give one a duration"),  # noqa: E501
+    ("faults=[{ kind = 'mute', number = 20000 }]", "faults.0.number", "10,000"),
     ("faults=[{ kind = 'drop', share = '0%' }]", "faults.0.share", "more than 0%"),
-    ("faults=[{ kind = 'drop', strategy = 'rolling' }]", "faults.0.strategy", "after_steady, kind, share, how"),
+    ("faults=[{ kind = 'drop', strategy = 'rolling' }]", "faults.0.strategy", "after_steady, share, number, kind, how"),
     ("faults=[{ kind = 'drop', drop = { drop = 1 } }]", "faults.0.drop", "unknown key"),
     ("faults=[{ kind = 'drop', name = 'A b' }]", "faults.0.name", "text that matches"),
     ("faults=[{ kind = 'command' }]", "faults.0.command", "systemctl"),
     ("faults=[{ kind = 'http', http = { url = 'ws://h' } }]", "faults.0.http.url", 'did you mean "http://h"'),
     ("faults=[{ kind = 'http', http = { url = 'http://h', metod = 'PUT' } }]", "faults.0.http.metod", '"method"'),
     ('faults=[{ kind = "http", http = { url = "http://h", headers = { A = "\\n" } } }]', "faults.0.http.headers.A", "line"),  # noqa: E501
-    ("faults=[{ name = 'x' }]", "faults.0.kind", '"deploy", "command", "http", "drop"'),
+    ("faults=[{ name = 'x' }]", "faults.0.kind", '"deploy", "command", "http", "drop", "blackhole"'),
     ("thresholds=['events.drop.t_sub.99 < 1s']", "thresholds.0", 'the event "drop"'),
     ("seed=-1", "seed", "at least 0"),
     ("name=a/b", "name", "text that matches"),
@@ -147,6 +153,10 @@ FINE = [
     (
         "target={ stack = 'reference', version = 'sync+bifrost-1', bootstrap = {} }",
         "faults=[{ kind = 'rollout', percent = 50 }]",
+    ),
+    (
+        "faults=[{ kind = 'mute', name = 'a', duration = '3s' }, { kind = 'mute', name = 'b', after_steady = '3s' },"
+        " { kind = 'slow-reader', bytes_per_s = '1KiB' }, { kind = 'blackhole', at = '1s', duration = '11.1s' }]",
     ),
     ("faults=[{ kind = 'drop', name = 'pull' }]", "thresholds=['events.pull.t_sub.99 < 1s']"),
     ("reconnect={ policy = 'fixed', delay = '3s' }",),

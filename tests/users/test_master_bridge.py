@@ -8,6 +8,7 @@ import pytest
 
 from loadtest import __version__
 from loadtest.clock import NS_PER_S, now_ns
+from loadtest.faults.fault import FaultFailedError
 from loadtest.metrics.books import Books
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.receive_queue import ReceiveQueue
@@ -63,6 +64,51 @@ def test_each_worker_gets_a_place_of_its_own() -> None:
         "a": (0, 3), "b": (1, 3), "c": (2, 3), "p": (0, 1)
     }  # fmt: skip
     assert [house.bridge.role_of(worker) for worker in ("a", "p", "stranger")] == ["herd", "publisher", ""]
+
+
+class Obedient:
+    """Workers that answer what they are asked, each with its own words."""
+
+    def __init__(self, house: House, **answers: dict) -> None:
+        send = house.master.send_message
+
+        def answer(name: str, data: dict, client_id: str | None = None) -> None:
+            send(name, data, client_id=client_id)
+            if name == messages.AFFLICT and client_id in answers:
+                told = {"id": data["id"], "act": "afflict", "error": "", "hit": 0}
+                house.master.hear(messages.AFFLICTED, {**told, **answers[client_id]}, client_id)
+
+        house.master.send_message = answer
+
+
+def asked(**answers: dict) -> list[dict]:
+    house = House(*answers)
+    for worker in answers:
+        house.hello(worker)
+    house.begin()
+    Obedient(house, **answers)
+    return house.bridge.ask("afflict", {"id": "x"}, 0.05)
+
+
+def test_every_worker_answers_what_a_fault_did_there() -> None:
+    assert sum(answer["hit"] for answer in asked(a={"hit": 3}, b={"hit": 4})) == 7
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"error": "no room"}, "fault x: no room"),
+        ({"error": "fault x: no room"}, "^fault x: no room"),
+        ({"id": "y"}, "worker 1 did not afflict within 0.05 s"),
+        ({"hit": -1}, "worker 1 did not"),
+        ({"hit": True}, "worker 1 did not"),
+        ({"facts": {"a": float("nan")}}, "worker 1 did not"),
+        ({"facts": {"a": "b"}}, "worker 1 did not"),
+    ],
+)
+def test_a_fault_that_a_worker_did_not_carry_out_has_failed(answer: dict, words: str) -> None:
+    with pytest.raises(FaultFailedError, match=words):
+        asked(a={"hit": 1}, b=answer)
 
 
 @pytest.mark.parametrize(

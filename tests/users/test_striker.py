@@ -125,7 +125,8 @@ def test_the_drop_is_told_to_the_herds(recorder: Recorder, monkeypatch: pytest.M
     striker = Striker(recorder, {}, None)
     striker.strike_now(DropFault.model_validate({"kind": "drop", "share": "25%", "how": "reset"}))
     settle(lambda: not striker.under_way)
-    assert json.dumps(["loadtest.drop", {"share": 0.25, "how": "reset"}]) in told
+    order = {"id": "drop", "seed": 1, "kind": "drop", "reset": True, "share": 0.25}
+    assert json.dumps(["loadtest.afflict", order]) in told
 
 
 class _Cold(LastingFault):

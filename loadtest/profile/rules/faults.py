@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
+from loadtest.profile.client_faults import Aim
 from loadtest.profile.faults import Fault
 from loadtest.profile.model import Profile
 from loadtest.profile.rules.objection import Objection, Rule, wrong_url
@@ -60,10 +61,12 @@ def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
         if fault.kind == "deploy" and profile.target.stack != "reference":
             yield Objection(
                 (f"{key}.kind", "target.stack"),
-                'found "deploy", which needs target.stack = "reference"; allowed otherwise: "command", "http", "drop"',
+                'found "deploy", which needs target.stack = "reference"; other targets deploy by "command" or "http"',
             )
         if fault.kind == "rollout":
             yield from _rollout_fits(profile, key)
+        if fault.kind == "mute" and fault.after == "upgrade" and any(u.startswith("wss:") for u in profile.target.urls):
+            yield Objection((f"{key}.after", "target.url"), 'found "upgrade", allowed with wss://: "connect"')
         if fault.kind == "http":
             wrong = wrong_url(fault.http.url, ("http", "https"))
             if wrong is not None:
@@ -84,6 +87,14 @@ def _rollout_fits(profile: Profile, key: str) -> Iterator[Objection]:
             (f"{key}.kind", "target.bootstrap"),
             'found "rollout" with clients that do not ask where to go; needed: [target.bootstrap], every = "connect"',
         )
+
+
+def faults_have_one_aim(profile: Profile) -> Iterator[Objection]:
+    """A fault at connections strikes a share or a number of them."""
+    for number, fault in enumerate(profile.faults):
+        if isinstance(fault, Aim) and fault.departs("share") and fault.number is not None:
+            key = f"faults.{number}"
+            yield Objection((f"{key}.share", f"{key}.number"), "found share and number; allowed: one of them")
 
 
 def faults_leave_each_other_room(profile: Profile) -> Iterator[Objection]:
@@ -116,5 +127,6 @@ RULES: tuple[Rule, ...] = (
     faults_have_names,
     faults_happen_in_the_run,
     faults_fit_the_target,
+    faults_have_one_aim,
     faults_leave_each_other_room,
 )
