@@ -22,6 +22,7 @@ _TICK_S = 0.002
 _SILENCE_S = 30.0
 _MOST_BYTES = 64 * 1024
 _GATED = b"GET /socket.io"
+_NAMED = b"sid="  # a session that polls, which has been admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Gate(asyncio.Protocol):
         elif len(self._received) >= len(_GATED) or b"\n" in self._received:
             self._silence.cancel()
             self._silence = None
-            if self._received.startswith(_GATED):
+            if self._received.startswith(_GATED) and _NAMED not in self._received.partition(b"\n")[0]:
                 self._house.enter(self)
             else:
                 self.hand_over()

@@ -120,7 +120,6 @@ class CloseCode(NamedTuple):
 NORMAL = CloseCode(1000, "normal closure", False)
 GOING_AWAY = CloseCode(1001, "going away: the node is being deployed", True)
 BAD_FRAME = CloseCode(1002, "WebSocket protocol error", False)
-UNSUPPORTED_DATA = CloseCode(1003, "binary messages are not part of the schema", False)
 BAD_TEXT = CloseCode(1007, "text is not UTF-8", False)
 TOO_BIG = CloseCode(1009, "message too big", False)
 INTERNAL_ERROR = CloseCode(1011, "internal error", True)
@@ -138,7 +137,6 @@ CLOSE_CODES = MappingProxyType(
             NORMAL,
             GOING_AWAY,
             BAD_FRAME,
-            UNSUPPORTED_DATA,
             BAD_TEXT,
             TOO_BIG,
             INTERNAL_ERROR,

@@ -190,6 +190,29 @@ def text_frame(text: str) -> bytes:
     return bytes(_encoder.send_data(text))
 
 
+def binary_frame(payload: bytes) -> bytes:
+    """Encode one binary message as one unmasked frame."""
+    return bytes(_encoder.send_data(payload))
+
+
+def payload_of(frame: bytes) -> bytes:
+    """Return the payload of one frame of ours."""
+    ((_, payload),) = own_frames(frame)
+    return payload
+
+
+def own_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (opcode, payload) of frames of ours: whole, final and unmasked, as the functions here encode them."""
+    at = 0
+    while at < len(data):
+        size, start = data[at + 1], at + 2
+        if size > 125:
+            width = 2 if size == 126 else 8
+            size, start = int.from_bytes(data[start : start + width], "big"), start + width
+        yield data[at] & 0x0F, data[start : start + size]
+        at = start + size
+
+
 @lru_cache(maxsize=64)
 def close_frame(close: wire.CloseCode) -> bytes:
     """Encode the close frame of a row of the close code table."""

@@ -12,12 +12,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from typing import NamedTuple
 
 import httptools
 from wsproto.utilities import generate_accept_token
 
 SOCKET_PATH = b"/socket.io/"
+_SOCKET_PATHS = (SOCKET_PATH, SOCKET_PATH[:-1])
+POLLING, WEBSOCKET = b"polling", b"websocket"
+_ERRORS = {  # of engine.io, by code: its message, and what we count it as
+    0: ("Transport unknown", "transport"),
+    1: ("Session ID unknown", "sid"),
+    2: ("Bad handshake method", "method"),
+    3: ("Bad request", "bad_request"),
+    5: ("Unsupported protocol version", "engineio_version"),
+}
 _KEY_CHARS = 24  # base64 of 16 bytes
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _KEY_HEADER = b"\r\nSec-WebSocket-Key: "
@@ -45,7 +55,9 @@ class Request(NamedTuple):
     headers: dict[bytes, bytes]
 
 
-class _Collector:
+class Collector:
+    """What httptools tells of a request head."""
+
     __slots__ = ("headers", "url")
 
     def __init__(self) -> None:
@@ -53,9 +65,11 @@ class _Collector:
         self.headers: dict[bytes, bytes] = {}
 
     def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
         self.headers[name.lower()] = value
 
 
@@ -66,7 +80,7 @@ def parse(head: bytes) -> Request:
         Refusal: it is not HTTP.
     Cost: 4 us.
     """
-    collector = _Collector()
+    collector = Collector()
     parser = httptools.HttpRequestParser(collector)
     try:
         parser.feed_data(head)
@@ -74,12 +88,22 @@ def parse(head: bytes) -> Request:
         pass  # how httptools says that the head is whole and asks for an upgrade
     except httptools.HttpParserError:
         raise Refusal("400 Bad Request", "bad_http", b"not an HTTP request\n") from None
+    return request_of(parser.get_method(), collector)
+
+
+def request_of(method: bytes, collector: Collector) -> Request:
+    """Return the request that was collected."""
     path, _, query = collector.url.partition(b"?")
     pairs: dict[bytes, bytes] = {}
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
         pairs[name] = value
-    return Request(parser.get_method(), path, pairs, collector.headers)
+    return Request(method, path, pairs, collector.headers)
+
+
+def is_polling(request: Request) -> bool:
+    """Say whether a request is one of Engine.IO's long-polling."""
+    return request.path in _SOCKET_PATHS and request.query.get(b"transport") == POLLING
 
 
 class Upgrades:
@@ -119,25 +143,26 @@ def _split_key(head: bytes) -> tuple[bytes, bytes, bytes] | None:
     return head[:start], key, head[end:]
 
 
-def accept(request: Request) -> bytes:
+def accept(request: Request, polling: Container[object] = ()) -> bytes:
     """Answer the upgrade of a Socket.IO client: the whole 101 response.
+
+    Args:
+        polling: ids of the sessions that poll, and may upgrade.
 
     Raises:
         Refusal: not the Socket.IO path, another transport or protocol version, or a malformed upgrade.
     """
-    if request.path not in (SOCKET_PATH, SOCKET_PATH[:-1]):
+    if request.path not in _SOCKET_PATHS:
         raise Refusal("404 Not Found", "path", b"no such path\n")
+    if request.query.get(b"transport") != WEBSOCKET:
+        raise engineio_refusal(0)
+    sid = request.query.get(b"sid")
+    if sid and sid not in polling:
+        raise engineio_refusal(1)
     if request.method != b"GET":
-        raise _engineio(2, "Bad handshake method", "method")
+        raise engineio_refusal(3 if sid else 2)
     if request.query.get(b"EIO") != b"4":
-        raise _engineio(5, "Unsupported protocol version", "engineio_version")
-    transport = request.query.get(b"transport")
-    if transport == b"polling" and b"sid" in request.query:
-        raise _engineio(1, "Session ID unknown", "polling")
-    if transport != b"websocket":
-        raise _engineio(0, "Transport unknown", "polling" if transport == b"polling" else "transport")
-    if b"sid" in request.query:  # would be the upgrade of a polling session, and there are none
-        raise _engineio(1, "Session ID unknown", "sid")
+        raise engineio_refusal(3 if sid else 5)
     headers = request.headers
     key = headers.get(b"sec-websocket-key", b"")
     if (
@@ -145,7 +170,7 @@ def accept(request: Request) -> bytes:
         or b"upgrade" not in headers.get(b"connection", b"").lower()
         or len(key) != _KEY_CHARS
     ):
-        raise _engineio(3, "Bad request", "not_websocket")
+        raise engineio_refusal(3)
     if headers.get(b"sec-websocket-version") != b"13":
         raise Refusal("426 Upgrade Required", "websocket_version", b"", "Sec-WebSocket-Version: 13\r\n")
     return _switch(key)
@@ -169,10 +194,15 @@ def response(status: str, body: bytes, content_type: str = "text/plain; charset=
 
 def refusal_response(refusal: Refusal) -> bytes:
     """Write a refusal as an HTTP response."""
-    is_json = refusal.body[:1] == b"{"
-    kind = "application/json" if is_json else "text/plain; charset=utf-8"
-    return response(refusal.status, refusal.body, kind, refusal.headers)
+    return response(refusal.status, refusal.body, refusal_kind(refusal), refusal.headers)
 
 
-def _engineio(code: int, message: str, reason: str) -> Refusal:
+def refusal_kind(refusal: Refusal) -> str:
+    """Return the content type of a refusal."""
+    return "application/json" if refusal.body[:1] == b"{" else "text/plain; charset=utf-8"
+
+
+def engineio_refusal(code: int) -> Refusal:
+    """Return what engine.io refuses a request with: 400 and {"code", "message"}."""
+    message, reason = _ERRORS[code]
     return Refusal("400 Bad Request", reason, json.dumps({"code": code, "message": message}).encode())

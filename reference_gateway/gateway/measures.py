@@ -19,17 +19,21 @@ class Measures:
         "messages_in",
         "messages_out",
         "messages_replayed",
+        "polling_opened",
         "recoveries",
         "rejected",
         "sessions_opened",
         "slow_consumers",
+        "upgrades",
         "upstream_calls",
         "upstream_failures",
     )
 
     def __init__(self) -> None:
         self.accepted = 0  # TCP connections
-        self.sessions_opened = 0  # WebSocket upgrades granted
+        self.sessions_opened = 0  # Engine.IO handshakes granted, WebSocket or polling
+        self.polling_opened = 0  # of these: polling
+        self.upgrades = 0  # sessions that went from polling to a WebSocket
         self.rejected: Counter[str] = Counter()  # by reason: HTTP requests refused
         self.closes: Counter[int] = Counter()  # by close code we sent
         self.messages_in = 0

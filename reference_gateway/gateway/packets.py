@@ -2,9 +2,9 @@
 
     Engine.IO packet  = type digit + data            0 open  1 close  2 ping  3 pong  4 message  5 upgrade  6 noop
     message data      = Socket.IO packet             0 CONNECT  1 DISCONNECT  2 EVENT  3 ACK  4 CONNECT_ERROR
-    Socket.IO packet  = type digit [/namespace,] [ack id] [JSON]
+                                                     5 BINARY_EVENT  6 BINARY_ACK
+    Socket.IO packet  = type digit [attachments-] [/namespace,] [ack id] [JSON]
 
-Binary packets (5, 6) are not part of the application's schema and are refused.
 Source: socket.io-protocol v5 and engine.io-protocol v4, "Packet encoding".
 """
 
@@ -17,18 +17,27 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 CONNECT, DISCONNECT, EVENT, ACK = "0", "1", "2", "3"
+BINARY = frozenset({"5", "6"})
+_BINARY_OF = {EVENT: "5", ACK: "6"}
+_MOST_ATTACHMENTS = 10
 _TYPES = frozenset({CONNECT, DISCONNECT, EVENT, ACK})
 _RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
+_PAYLOADS: dict[str, tuple[type, ...]] = {CONNECT: (dict,), DISCONNECT: (), ACK: (list,)}  # where there is one
 _MAX_ACK_DIGITS = 19
 _MAX_EVENT_CHARS = 128
 
-PING_TEXT = "2"
+CLOSE_TEXT, PING_TEXT, UPGRADE_TEXT, NOOP_TEXT = "1", "2", "5", "6"
+PROBE_TEXT, PROBED_TEXT = "2probe", "3probe"
 
 
 class PacketError(ValueError):
     """The client's packet cannot be read, or its type is not for clients to send."""
+
+
+class EngineError(PacketError):
+    """It is not even a packet of Engine.IO."""
 
 
 class Packet(NamedTuple):
@@ -55,13 +64,32 @@ def parse(text: str) -> Packet:
     """Read an Engine.IO message packet (`text[0]` is "4") as a Socket.IO packet.
 
     Raises:
-        PacketError: unknown or binary type, malformed namespace, ack id or JSON, or an event without a usable name.
+        PacketError: unknown or binary type (`parse_binary` takes those), malformed namespace, ack id or JSON, or an
+            event without a usable name.
     Cost: 2-3 us for a short event.
     """
     kind = text[1:2]
     if kind not in _TYPES:
         raise PacketError(f"packet type {kind!r} is not for clients to send")
-    at, namespace, ack = 2, "/", None
+    return _parse_rest(kind, text, 2)
+
+
+def parse_binary(text: str) -> tuple[Packet, int]:
+    """Read a packet of a binary type as one of its plain type, and the number of attachments that follow it.
+
+    Raises:
+        PacketError: as `parse`, or a number of attachments that is none or out of bounds.
+    """
+    dash = text.find("-", 2)
+    digits = text[2:dash]
+    if dash < 0 or not digits.isascii() or not digits.isdigit() or not 1 <= int(digits[:3]) <= _MOST_ATTACHMENTS:
+        raise PacketError("illegal number of attachments")
+    return _parse_rest(EVENT if text[1:2] == "5" else ACK, text, dash + 1), int(digits[:3])
+
+
+def _parse_rest(kind: str, text: str, at: int) -> Packet:
+    """Read a packet from its namespace on."""
+    namespace, ack = "/", None
     if text.startswith("/", at):
         comma = text.find(",", at)
         end = len(text) if comma < 0 else comma
@@ -73,12 +101,11 @@ def parse(text: str) -> Packet:
         ack = text[start:at]
         if len(ack) > _MAX_ACK_DIGITS:
             raise PacketError("ack id too long")
-    data = _json(text[at:]) if at < len(text) else None
+    empty = at >= len(text)
+    data = None if empty else _json(text[at:])
     if kind == EVENT:
         _check_event(data)
-    elif (kind == ACK and (ack is None or not isinstance(data, list))) or (
-        kind == CONNECT and not isinstance(data, dict | None)
-    ):
+    elif (kind == ACK and ack is None) or not (empty or isinstance(data, _PAYLOADS[kind])):
         raise PacketError("the packet's payload is not of the shape its type asks for")
     return Packet(kind, namespace, ack, data)
 
@@ -97,9 +124,18 @@ def _json(text: str) -> object:
 def _check_event(data: object) -> None:
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
         raise PacketError("an event is an array that begins with its name")
-    name = data[0]
+    event_name(data[0])
+
+
+def event_name(name: str) -> str:
+    """Return the name of an event.
+
+    Raises:
+        PacketError: it is reserved, empty or too long.
+    """
     if not 0 < len(name) <= _MAX_EVENT_CHARS or name in _RESERVED_EVENTS:
         raise PacketError("reserved, empty or too long event name")
+    return name
 
 
 def new_id() -> str:
@@ -107,17 +143,20 @@ def new_id() -> str:
     return binascii.b2a_base64(os.urandom(15), newline=False).decode().replace("+", "-").replace("/", "_")
 
 
-def open_text(sid: str, ping_interval_s: float, ping_timeout_s: float, max_message_bytes: int) -> str:
+def open_text(
+    sid: str, ping_interval_s: float, ping_timeout_s: float, max_message_bytes: int, upgrades: Sequence[str] = ()
+) -> str:
     """Write the Engine.IO OPEN packet: the first thing a client hears."""
     return (
-        f'0{{"sid":"{sid}","upgrades":[],"pingInterval":{round(ping_interval_s * 1000)},'
+        f'0{{"sid":"{sid}","upgrades":{_encode(list(upgrades))},"pingInterval":{round(ping_interval_s * 1000)},'
         f'"pingTimeout":{round(ping_timeout_s * 1000)},"maxPayload":{max_message_bytes}}}'
     )
 
 
-def connect_text(sid: str, pid: str | None = None) -> str:
-    """Write the answer to CONNECT on the namespace "/"; `pid` names the session to somebody who can recover it."""
-    return f'40{{"sid":"{sid}"}}' if pid is None else f'40{{"sid":"{sid}","pid":"{pid}"}}'
+def connect_text(sid: str, pid: str | None = None, namespace: str = "/") -> str:
+    """Write the answer to CONNECT; `pid` names the session to somebody who can recover it."""
+    where = "" if namespace == "/" else f"{namespace},"
+    return f'40{where}{{"sid":"{sid}"}}' if pid is None else f'40{where}{{"sid":"{sid}","pid":"{pid}"}}'
 
 
 def connect_error_text(namespace: str, message: str) -> str:
@@ -125,9 +164,16 @@ def connect_error_text(namespace: str, message: str) -> str:
     return f"44{namespace},{_encode({'message': message})}"
 
 
-def ack_text(ack: str, args: Sequence[object]) -> str:
-    """Write the answer to an event that asked for an ack."""
-    return f"43{ack}{_encode(list(args))}"
+def packet_text(kind: str, namespace: str, ack: str | None, args: object, attachments: int = 0) -> str:
+    """Write an event (`args` begins with its name) or the ack of one.
+
+    Args:
+        ack: of an ack, whose; of an event, the id to ack it by, None for none.
+        attachments: binary messages that follow; there are placeholders for them in `args`.
+    """
+    head = f"4{_BINARY_OF[kind]}{attachments}-" if attachments else f"4{kind}"
+    where = "" if namespace == "/" else f"{namespace},"
+    return f"{head}{where}{ack or ''}{_encode(args)}"
 
 
 def event_text(name: str, argument_json: str) -> str:

@@ -31,6 +31,7 @@ from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
 from .measures import Measures, prometheus
+from .polling import Polling
 from .recovery import Recovery
 from .rounds import work_in_rounds
 from .session import JOINED, OPEN, Session
@@ -85,13 +86,14 @@ class Node:
             per_client=settings.upstream_per_client,
             timeout_s=settings.upstream_timeout_s,
         )
+        self.polling = Polling(self)
         self.admission = open_admission(settings)
         self.draining = False
         self._goodbye = self.farewell
         self._was_healthy = False
         self._rng = random.Random()
-        self._sockets = 0  # TCP connections, health checks and handshakes included
-        self._connections = 0  # WebSockets that are not closing
+        self._sockets = 0  # TCP connections, health checks and handshakes included; and sessions that poll
+        self._connections = 0  # sessions that are not closing, WebSocket or polling
         self._gone = asyncio.Event()
         self._seen = 0  # connections at the last look, in rounds
         self._loop = loop
@@ -236,9 +238,26 @@ class Node:
         if not self._sockets:
             self._gone.set()
 
-    def request(self, session: Session, head: bytes) -> bool:
-        """Answer a request head; return whether the connection is a WebSocket now."""
-        if not self.settings.capacity.per_s and head.startswith(_KNOCK):  # else the gate has asked
+    def new_session(self) -> Session:
+        """Make a session that has no connection of its own; it is bounded and watched as one."""
+        self._sockets += 1
+        self.measures.polling_opened += 1
+        session = Session(self)
+        self.heartbeat.opening(session)
+        return session
+
+    def upgraded(self) -> None:
+        """Note that a session without a connection has got one, which was counted when it came."""
+        self.measures.upgrades += 1
+        self.lost()
+
+    def request(self, session: Session, head: bytes, rest: bytes) -> bool:
+        """Answer a request head; return whether the connection is a WebSocket of a new session now.
+
+        Args:
+            rest: what came behind the head.
+        """
+        if not self.settings.capacity.per_s and _is_knock(head):  # else the gate has asked
             refusal = self._refusal()
             if refusal is not None:
                 session.finish(refusal)
@@ -246,8 +265,8 @@ class Node:
         try:
             switch = self._upgrades.known(head)
             if switch is not None:
-                self._check_room()
-                self._open(session, switch)
+                self.check_room()
+                self._switch(session, switch)
                 return True
             request = handshake.parse(head)
             if request.path == b"/healthz":
@@ -259,23 +278,35 @@ class Node:
             if request.path == LEAVE_PATH.encode() and self.settings.order_token:
                 session.finish(self._relocate(request))
                 return False
-            switch = handshake.accept(request)
+            if handshake.is_polling(request):
+                self.polling.adopt(session, head + rest)
+                return False
+            switch = handshake.accept(request, self.polling)
+            sid = request.query.get(b"sid")
+            if sid:
+                self.polling.upgrade(session, switch, sid, rest)
+                return False
             self._upgrades.learn(head)
-            self._check_room()
+            self.check_room()
         except handshake.Refusal as refusal:
             self.measures.rejected[refusal.reason] += 1
             session.finish(handshake.refusal_response(refusal))
             return False
-        self._open(session, switch)
+        self._switch(session, switch)
         return True
 
-    def _open(self, session: Session, switch: bytes) -> None:
+    def _switch(self, session: Session, switch: bytes) -> None:
         """Make a WebSocket of the connection: the 101 and the OPEN packet in one write."""
         settings = self.settings
         hello = packets.open_text(
             packets.new_id(), settings.ping_interval_s, settings.ping_timeout_s, settings.max_message_bytes
         )
         session.transport.write(switch + text_frame(hello))
+        self.open(session)
+
+    def open(self, session: Session) -> None:
+        """Take in a session whose Engine.IO handshake is done."""
+        settings = self.settings
         session.state = OPEN
         if settings.lifetime_s:
             session.turns = max(1, round(settings.lifetime_s * (0.5 + self._rng.random()) / settings.ping_interval_s))
@@ -301,7 +332,8 @@ class Node:
             self.measures.rejected["admission"] += 1
         return refusal
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raise `Refusal` if no session may come in, whoever asks."""
         if self.draining:
             raise handshake.Refusal("503 Service Unavailable", "draining", b"draining\n", "Retry-After: 1\r\n")
         if self._connections >= self.settings.max_connections:
@@ -326,6 +358,7 @@ class Node:
         gauges = {
             "connections": self._connections,
             "sockets": self._sockets,
+            "polling": len(self.polling),
             "collections": len(self.hub),
             "queue_bytes": sum(cast(Session, one).transport.get_write_buffer_size() for one in self.heartbeat),
             "upstream_in_flight": self.upstream.in_flight,
@@ -343,3 +376,8 @@ class Node:
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + _SWEEP_S
             self.hub.sweep()
+
+
+def _is_knock(head: bytes) -> bool:
+    """Say whether a client asks to be let in: a request of a session that polls was let in before."""
+    return head.startswith(_KNOCK) and head.find(b"sid=", 0, head.find(b"\r")) < 0

@@ -8,7 +8,9 @@
     CLOSED   the socket is gone          -
 
 Laws: subscriptions exist only in JOINED. The heartbeat knows a session in OPEN and JOINED. From CLOSING on nothing is
-sent. Whoever is not JOINED when the handshake time is over is closed. Every end passes through `connection_lost`.
+sent. Whoever is in no namespace when the handshake time is over is closed. Every end passes through `connection_lost`.
+The states from OPEN on are those of the namespace "/"; the others that a client is in are `namespaces`. A client that
+polls is a session too: its transport is a `mailbox`, and what it posts comes from there.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from wsproto.frame_protocol import Opcode
 
 from reference_gateway import wire
 
-from . import packets
+from . import events, packets
+from .binary import Partial
 from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
+from .namespaces import Aside, Member, frames_of
 
 if TYPE_CHECKING:
     from .heartbeat import Pinged
@@ -43,12 +47,14 @@ class State(IntEnum):
 
 HEAD, OPEN, JOINED, CLOSING, CLOSED = State
 _PING_FRAME = text_frame(packets.PING_TEXT)
+_IGNORED = frozenset({"0", packets.UPGRADE_TEXT, packets.NOOP_TEXT})  # by the official server, from a client
 
 
 class Session(asyncio.Protocol):
-    """A connection; 120 bytes of our own, the rest is the transport's."""
+    """A connection; 128 bytes of our own, the rest is the transport's."""
 
     __slots__ = (
+        "aside",
         "assembly",
         "bucket",
         "calls",
@@ -62,12 +68,14 @@ class Session(asyncio.Protocol):
         "unanswered_tick",
     )
 
+    namespace = "/"
     transport: asyncio.Transport
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.state = HEAD
         self.assembly: bytearray | Assembly | None = None  # HEAD: the head so far; later: an incomplete message
+        self.aside: Aside | None = None
         self.channels: tuple[Channel, ...] = ()
         self.client = ""
         self.calls = 0
@@ -109,6 +117,17 @@ class Session(asyncio.Protocol):
 
     # ---- the node calls
 
+    @property
+    def closing(self) -> bool:
+        """Whether it is past its end: nothing is sent any more."""
+        return self.state >= CLOSING
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Leave the TCP connection to `protocol`: it is no WebSocket of a session."""
+        self.state = CLOSED
+        self.assembly = None
+        self.transport.set_protocol(protocol)
+
     def answer(self, ack: str | None, argument: object) -> None:
         """Send an ack with one argument, if one was asked for and we are still joined."""
         self.answer_all(ack, (argument,))
@@ -116,7 +135,12 @@ class Session(asyncio.Protocol):
     def answer_all(self, ack: str | None, args: Sequence[object]) -> None:
         """Send an ack with these arguments, if one was asked for and we are still joined."""
         if ack is not None and self.state is JOINED:
-            self._send(packets.ack_text(ack, args))
+            self.send(frames_of(packets.ACK, "/", ack, args))
+
+    def emit(self, event: str, args: Sequence[object], *, ack: bool) -> None:
+        """Send an event of the application, and ask for an ack if `ack`."""
+        if self.state is JOINED:
+            self.emit_in("/", event, args, ack=ack)
 
     def close(self, close: wire.CloseCode) -> None:
         """Send a close frame (an HTTP connection is just cut) and wait for the peer's, at most the close grace."""
@@ -166,7 +190,7 @@ class Session(asyncio.Protocol):
         if self.state is HEAD:
             self.node.measures.rejected["timeout"] += 1
             self.close(wire.PROTOCOL_ERROR)
-        elif self.state is OPEN:
+        elif self.state is OPEN and not (self.aside and self.aside.members):
             self.close(wire.PROTOCOL_ERROR)
 
     def close_timed_out(self) -> None:
@@ -190,7 +214,7 @@ class Session(asyncio.Protocol):
             self.assembly = bytearray(head) if self.assembly is None else self.assembly
         else:
             self.assembly = None
-            if self.node.request(self, bytes(head[:end])) and len(head) > end:
+            if self.node.request(self, bytes(head[:end]), bytes(head[end:])) and len(head) > end:
                 self._receive_frames(bytes(head[end:]))
 
     # ---- frames
@@ -203,7 +227,7 @@ class Session(asyncio.Protocol):
                 texts = short_texts(data)
                 if texts is not None:
                     for text in texts:
-                        self._receive_text(text)
+                        self.receive_text(text)
                         if self.state >= CLOSING:
                             return
                     return
@@ -225,9 +249,9 @@ class Session(asyncio.Protocol):
     def _receive(self, received: Received) -> None:
         kind, payload = received
         if kind is Opcode.TEXT:
-            self._receive_text(cast(str, payload))
+            self.receive_text(cast(str, payload))
         elif kind is Opcode.BINARY:
-            self.close(wire.UNSUPPORTED_DATA)
+            self.receive_attachment(cast(bytes, payload))
         elif kind is Opcode.PING:
             self.transport.write(pong_frame(cast(bytes, payload)))
         elif kind is Opcode.CLOSE:
@@ -240,43 +264,79 @@ class Session(asyncio.Protocol):
 
     # ---- Engine.IO and Socket.IO
 
-    def _receive_text(self, text: str) -> None:
+    def receive_text(self, text: str) -> None:
+        """Take an Engine.IO packet. Raises `PacketError`: the caller closes the session."""
         kind = text[:1]
         if kind == "4":
-            self._receive_packet(packets.parse(text))
+            if self.aside is not None and self.aside.partial is not None:
+                raise packets.PacketError("text came where an attachment is due")
+            if text[1:2] in packets.BINARY:
+                self._set_aside().partial = Partial(*packets.parse_binary(text))
+            else:
+                self._receive_packet(packets.parse(text))
         elif kind == "3":
             self.unanswered_tick = None
         elif kind == "1":
             self._leave_normally()
-        elif kind != "6":
-            raise packets.PacketError(f"Engine.IO packet {kind!r} is not for clients to send")
+        elif kind not in _IGNORED:
+            raise packets.EngineError(f"Engine.IO packet {kind!r} is not for clients to send")
+
+    def receive_attachment(self, attachment: bytes) -> None:
+        """Take a binary message; as `receive_text`."""
+        if self.aside is None or self.aside.partial is None:
+            raise packets.PacketError("binary came where none is due")
+        packet = self.aside.partial.add(attachment)
+        if packet is not None:
+            self.aside.partial = None
+            self._receive_packet(packet)
+
+    def _set_aside(self) -> Aside:
+        if self.aside is None:
+            self.aside = Aside()
+        return self.aside
 
     def _receive_packet(self, packet: packets.Packet) -> None:
         kind, namespace, ack, data = packet
         if kind == packets.CONNECT:
             self._connect(namespace, data)
-        elif namespace != "/" or self.state is not JOINED:
+            return
+        speaker = self if namespace == "/" else self._member(namespace)
+        if speaker is None or (speaker is self and self.state is not JOINED):
             raise packets.PacketError("not connected to this namespace")
-        elif kind == packets.EVENT:
-            self._event(cast(list[object], data), ack)
-        elif kind == packets.DISCONNECT:
+        if kind == packets.EVENT:
+            events.take(self.node, speaker, cast(list[object], data), ack)
+        elif kind == packets.ACK:
+            event = self.aside.answered(namespace, ack) if self.aside is not None else None
+            if event is not None:
+                self.node.upstream.submit(speaker, event, cast(list[object], data or []), None, acknowledged=True)
+        elif speaker is self:
             self.node.hub.leave(self)
             self.state = OPEN
             self.node.heartbeat.opening(self)
+        else:
+            self.node.hub.leave(speaker)
+            cast(Aside, self.aside).members.pop(namespace)
+            self.node.heartbeat.opening(self)
 
     def _connect(self, namespace: str, auth: object) -> None:
+        newcomer: Session | Member = self
         if namespace != "/":
-            self._send(packets.connect_error_text(namespace[: wire.MAX_EVENT_CHARS], "Invalid namespace"))
-            return
-        if self.state is JOINED:
+            if namespace not in self.node.settings.namespaces:
+                self._send(packets.connect_error_text(namespace[: wire.MAX_EVENT_CHARS], "Invalid namespace"))
+                return
+            members = self._set_aside().members
+            if namespace in members:
+                raise packets.PacketError("already connected to this namespace")
+            newcomer = members[namespace] = Member(self, namespace)
+        elif self.state is JOINED:
             raise packets.PacketError("already connected to this namespace")
         claimed = auth.get("client") if isinstance(auth, dict) else None
         if isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS:
-            self.client = claimed
+            newcomer.client = claimed
         if self.node.recovery is not None:
-            self.node.recovery.connect(self, auth)
+            self.node.recovery.connect(newcomer, auth)
         else:
-            self.join(packets.new_id(), None)
+            newcomer.join(packets.new_id(), None)
 
     def join(self, sid: str, pid: str | None) -> bool:
         """Answer CONNECT, which makes the session one of the namespace; False if it is too late for that."""
@@ -289,24 +349,30 @@ class Session(asyncio.Protocol):
         self._send(packets.connect_text(sid, pid))
         return True
 
-    def _event(self, data: list[object], ack: str | None) -> None:
-        node = self.node
-        node.measures.messages_in += 1
-        name, args = cast(str, data[0]), data[1:]
-        if name not in (wire.SUBSCRIBE, wire.UNSUBSCRIBE):
-            node.upstream.submit(self, name, args, ack)
-            return
-        try:
-            collection = wire.collection_of(args)
-        except wire.WireError as error:
-            self.answer(ack, wire.refused(str(error)))
-            return
-        if node.recovery is not None:
-            node.recovery.note(self.sid, collection, inside=name == wire.SUBSCRIBE)
-        if name == wire.SUBSCRIBE:
-            node.hub.subscribe(self, collection, ack)
-        else:
-            self.answer(ack, wire.accepted(node.hub.unsubscribe(self, collection)))
+    # ---- namespaces other than "/"
+
+    def _member(self, namespace: str) -> Member | None:
+        """Return our part in a namespace, None if the client is not in there (yet)."""
+        member = self.aside.members.get(namespace) if self.aside is not None else None
+        return member if member is not None and member.joined else None
+
+    def is_member(self, member: Member) -> bool:
+        """Say whether this is our part in its namespace, and may still be used."""
+        return not self.closing and self.aside is not None and self.aside.members.get(member.namespace) is member
+
+    def joined_elsewhere(self, answer: str) -> None:
+        """Answer the CONNECT of a member."""
+        self.node.settled(self)
+        self._send(answer)
+
+    def emit_in(self, namespace: str, event: str, args: Sequence[object], *, ack: bool) -> None:
+        """Send an event of the application in a namespace; ask for an ack if `ack`, and few enough are owed."""
+        number = self._set_aside().ask(namespace, event) if ack else None
+        self.send(frames_of(packets.EVENT, namespace, number, [event, *args]))
+
+    def send(self, frames: bytes) -> None:
+        """Send one message."""
+        self.node.writer.send(self, frames)
 
     def _send(self, text: str) -> None:
         self.node.writer.send(self, text_frame(text))
@@ -314,5 +380,9 @@ class Session(asyncio.Protocol):
     def _let_go(self) -> None:
         """Be no longer known to hub and heartbeat."""
         self.node.hub.leave(self)
+        if self.aside is not None:
+            for member in self.aside.members.values():
+                self.node.hub.leave(member)
+            self.aside = None
         if self.bucket is not None:
             self.node.left(self)

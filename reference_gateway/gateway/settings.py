@@ -6,6 +6,7 @@ import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reference_gateway.errors import SettingError
 from reference_gateway.gate import NO_GATE, Capacity, read_capacity
 from reference_gateway.settings import read_number, read_port, read_text
 
@@ -33,6 +34,7 @@ class Settings:
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
     max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows
     max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
+    namespaces: frozenset[str] = frozenset()  # RG_NAMESPACES: those besides "/", with spaces between
     max_message_bytes: int = 1 << 20  # RG_MAX_MESSAGE_BYTES: one client message, all its fragments
     max_head_bytes: int = 16 * 1024  # RG_MAX_HEAD_BYTES: the HTTP request head
     queue_bytes: int = 256 * 1024  # RG_QUEUE_BYTES: outgoing queue of a connection, behind the kernel's
@@ -87,6 +89,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
         max_connections=count("RG_MAX_CONNECTIONS", (most := _connections_by_fd_limit()), 1, most),
         max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),
+        namespaces=_namespaces(read_text(env, "RG_NAMESPACES", "/")),
         max_message_bytes=count("RG_MAX_MESSAGE_BYTES", default.max_message_bytes, 125, 1 << 30),
         max_head_bytes=count("RG_MAX_HEAD_BYTES", default.max_head_bytes, 256, 1 << 20),
         queue_bytes=count("RG_QUEUE_BYTES", default.queue_bytes, 1, 1 << 30),
@@ -108,6 +111,13 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         retry_slots=read_text(env, "RG_RETRY_SLOTS", "0") == "1",
         retry_cap_s=seconds("RG_RETRY_CAP_S", default.retry_cap_s, 0.001),
     )
+
+
+def _namespaces(names: str) -> frozenset[str]:
+    for name in names.split():
+        if not name.startswith("/") or "," in name:
+            raise SettingError(f"RG_NAMESPACES: {name!r} is no namespace: it begins with a slash and has no comma")
+    return frozenset(names.split()) - {"/"}
 
 
 def _connections_by_fd_limit() -> int:

@@ -1,11 +1,15 @@
 """Clients' messages on their way to the private API: one HTTP call each, pooled, bounded, in order.
 
     session --submit--> lane (session, collection) --POST {api}/v1/messages--> {"args": [...]} --answer--> session
+                                                              "emit": [{"event", "args", "ack"}] --emit--> session
 
 The law: a lane is a queue that one task empties, call by call, so the messages of one client about one collection
 reach the API in the order they were sent, while different collections go in parallel. A lane exists only while it
 has messages: an idle client costs nothing here. Everything is bounded: calls per client, calls in all, connections,
 seconds. A call that cannot be made or fails is an ack that says so, never silence, and is never repeated.
+
+The API may have events sent to the caller before the ack; what the client answers to one with `"ack": true` comes back
+as a call with `"acknowledged": true`. Bytes are `{"$bytes": "<base64>"}` in either direction (`binary`).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import aiohttp
 from reference_gateway import wire
 from reference_gateway.settings import POOL_IDLE_S
 
+from . import packets
 from .measures import Measures
 
 log = logging.getLogger(__name__)
@@ -33,14 +38,34 @@ class Caller(Protocol):
     client: str
     calls: int
 
+    @property
+    def namespace(self) -> str:
+        """Where it speaks."""
+        ...
+
     def answer_all(self, ack: str | None, args: Sequence[object]) -> None:
         """Send an ack if one was asked for and the session still lives."""
+
+    def emit(self, event: str, args: Sequence[object], *, ack: bool) -> None:
+        """Send an event, if the session still lives."""
+
+
+class _Emission(NamedTuple):
+    event: str
+    args: list[object]
+    ack: bool
+
+
+class _Answer(NamedTuple):
+    args: list[object]
+    emissions: list[_Emission]
 
 
 class _Call(NamedTuple):
     event: str
     args: list[object]
     ack: str | None
+    acknowledged: bool
 
 
 class UpstreamError(Exception):
@@ -86,8 +111,14 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    def submit(self, session: Caller, event: str, args: list[object], ack: str | None) -> None:
-        """Take one message of a client; its answer comes through `session.answer_all`."""
+    def submit(
+        self, session: Caller, event: str, args: list[object], ack: str | None, *, acknowledged: bool = False
+    ) -> None:
+        """Take one message of a client; its answer comes through `session.answer_all`.
+
+        Args:
+            acknowledged: whether it is the client's ack to an event of that name.
+        """
         if session.calls >= self._per_client or self.in_flight >= self._outstanding:
             whose = "yours" if session.calls >= self._per_client else "all"
             self._measures.upstream_failures["full"] += 1
@@ -98,7 +129,7 @@ class Upstream:
         subject = args[0].get("collection") if args and isinstance(args[0], dict) else None
         key = (session, subject if isinstance(subject, str) else None)
         lane = self._lanes.get(key)
-        call = _Call(event, args, ack)
+        call = _Call(event, args, ack, acknowledged)
         if lane is not None:
             lane.append(call)
             return
@@ -124,14 +155,20 @@ class Upstream:
             except UpstreamError as error:
                 self._measures.upstream_failures[error.reason] += 1
                 log.warning("%s: %s", call.event, error)
-                answer = [wire.refused(str(error))]
+                answer = _Answer([wire.refused(str(error))], [])
             session.calls -= 1
             self.in_flight -= 1
-            session.answer_all(call.ack, answer)
+            for emission in answer.emissions:
+                session.emit(emission.event, emission.args, ack=emission.ack)
+            session.answer_all(call.ack, answer.args)
         del self._lanes[key]
 
-    async def _post(self, session: Caller, call: _Call) -> list[object]:
-        body = {"event": call.event, "args": call.args, "client": session.client, "node": self._node}
+    async def _post(self, session: Caller, call: _Call) -> _Answer:
+        body: dict[str, object] = {"event": call.event, "args": call.args, "client": session.client, "node": self._node}
+        if session.namespace != "/":
+            body["namespace"] = session.namespace
+        if call.acknowledged:
+            body["acknowledged"] = True
         try:
             async with self._http.post(self._url, json=body) as response:
                 answer = json.loads(await response.read())
@@ -146,4 +183,11 @@ class Upstream:
             raise UpstreamError("status", f"the API answered with status {status}")
         if not isinstance(answer, dict) or not isinstance(answer.get("args"), list):
             raise UpstreamError("malformed", "the API answered nonsense")
-        return list(answer["args"])
+        try:
+            emissions = [
+                _Emission(packets.event_name(each["event"]), list(each["args"]), each.get("ack") is True)
+                for each in answer.get("emit", ())
+            ]
+            return _Answer(answer["args"], emissions)
+        except (AttributeError, KeyError, TypeError, packets.PacketError) as error:
+            raise UpstreamError("malformed", "the API answered nonsense") from error

@@ -49,7 +49,6 @@ def build_app(settings: MonolithSettings) -> Starlette:
     server = socketio.AsyncServer(
         async_mode="asgi",
         client_manager=nodes,
-        transports=["websocket"],
         cors_allowed_origins="*",
         ping_interval=settings.ping_interval_s,
         ping_timeout=settings.ping_timeout_s,

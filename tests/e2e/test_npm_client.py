@@ -1,4 +1,7 @@
-"""The official npm socket.io-client, unmodified, against both versions of the reference stack."""
+"""The official npm socket.io-client, unmodified, against every version of the reference stack.
+
+By its own choice it polls first and then upgrades; told to, it stays with one transport.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_leftovers")]
 CLIENT = Path(__file__).parent / "node" / "client.js"
 
 
-@pytest.mark.parametrize("version", names())
-def test_npm_client_subscribes_edits_and_sees_its_revisions(version, node_modules, tmp_path):
+@pytest.mark.parametrize(
+    ("version", "transports"), [*((name, "") for name in names()), ("bifrost-1", "polling"), ("bifrost-1", "websocket")]
+)
+def test_npm_client_subscribes_edits_and_sees_its_revisions(version, transports, node_modules, tmp_path):
     with running_stack(tmp_path, version) as stack:
-        command = ["node", str(CLIENT), stack.ready["bootstrap_url"], "c 1/é", "3"]
+        command = ["node", str(CLIENT), stack.ready["bootstrap_url"], "c 1/é", "3", transports]
         environment = os.environ | {"NODE_PATH": str(node_modules)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40, check=False)
     assert done.returncode == 0, done.stderr

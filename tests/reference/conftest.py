@@ -122,6 +122,12 @@ class FakeTransport:
     def get_write_buffer_size(self) -> int:
         return self.queued_bytes
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.session = protocol
+
+    def is_closing(self) -> bool:
+        return self.closed
+
     def write(self, data: bytes) -> None:
         assert not self.closed
         self.written += data

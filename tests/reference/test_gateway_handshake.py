@@ -27,7 +27,6 @@ def test_upgrade_is_accepted_with_the_key_of_the_rfc() -> None:
         (b"EIO=4&", b"", "400", 5),
         (b"transport=websocket", b"transport=polling", "400", 0),
         (b"transport=websocket", b"transport=carrier-pigeon", "400", 0),
-        (b"transport=websocket", b"transport=polling&sid=x", "400", 1),
         (b"transport=websocket", b"transport=websocket&sid=x", "400", 1),
         (b"Upgrade: websocket", b"Upgrade: h2c", "400", 3),
         (b"keep-alive, Upgrade", b"keep-alive", "400", 3),

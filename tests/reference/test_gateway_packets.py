@@ -55,6 +55,11 @@ def test_vector_is_read_or_refused(vector: dict[str, Any]) -> None:
         '42/adm["a"]',
         '40"text"',
         "40[]",
+        "40null",
+        "41{}",
+        "43{}",
+        "431{}",
+        '451-["a",{"_placeholder":true,"num":0}]',
         "43[]",
         '42["a",' + "9" * 5000 + "]",
     ],
@@ -88,7 +93,7 @@ def test_white_space_around_the_json_is_no_fault(text: str) -> None:
 
 
 def test_answers_are_read_by_the_client_library() -> None:
-    ack = Peer(encoded_packet=packets.ack_text("7", [{"ok": True, "text": "\ud800ü"}])[1:])
+    ack = Peer(encoded_packet=packets.packet_text("3", "/", "7", [{"ok": True, "text": "\ud800ü"}])[1:])
     assert (ack.packet_type, ack.id, ack.data) == (3, 7, [{"ok": True, "text": "\ud800ü"}])
     event = Peer(encoded_packet=packets.event_text("revision", '{"revision": 3}')[1:])
     assert (event.packet_type, event.data) == (2, ["revision", {"revision": 3}])

@@ -22,9 +22,13 @@ class Client:
         self.client = name
         self.calls = 0
         self.answers: list[tuple[str | None, Any]] = []
+        self.namespace = "/"
 
     def answer_all(self, ack: str | None, args: Sequence[object]) -> None:
         self.answers.append((ack, args[0] if args else None))
+
+    def emit(self, event: str, args: Sequence[object], *, ack: bool) -> None:
+        self.answers.append((event, [*args, ack]))
 
 
 def on_api(

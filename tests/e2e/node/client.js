@@ -1,14 +1,16 @@
-// The official socket.io-client against the reference stack, unmodified: node client.js BOOTSTRAP_URL COLLECTION EDITS
-// Learns its gateway from the first call, connects by WebSocket, subscribes, edits, and prints what it saw as JSON.
+// The official socket.io-client against the reference stack, unmodified:
+//   node client.js BOOTSTRAP_URL COLLECTION EDITS [TRANSPORTS]
+// Learns its gateway from the first call, connects (left to itself it polls, then upgrades), subscribes, edits, and prints
+// what it saw as JSON.
 "use strict";
 const { io } = require("socket.io-client");
 
-async function main([bootstrap, collection, edits]) {
+async function main([bootstrap, collection, edits, transports]) {
   const { gateway } = await (await fetch(`${bootstrap}?client=npm-1`)).json();
   const url = new URL(gateway.url);
   const socket = io(`http://${url.host}`, {
     path: url.pathname,
-    transports: ["websocket"],
+    ...(transports ? { transports: transports.split(",") } : {}),
     reconnection: false,
     auth: { client: "npm-1" },
   });
