@@ -172,8 +172,9 @@ def packet_text(kind: str, namespace: str, ack: str | None, args: object, attach
         attachments: binary messages that follow; there are placeholders for them in `args`.
     """
     head = f"4{_BINARY_OF[kind]}{attachments}-" if attachments else f"4{kind}"
-    where = "" if namespace == "/" else f"{namespace},"
-    return f"{head}{where}{ack or ''}{_encode(args)}"
+    if namespace != "/":
+        head = f"{head}{namespace},"
+    return f"{head}{_encode(args)}" if ack is None else f"{head}{ack}{_encode(args)}"
 
 
 def event_text(name: str, argument_json: str) -> str:

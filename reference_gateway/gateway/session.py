@@ -297,6 +297,9 @@ class Session(asyncio.Protocol):
 
     def _receive_packet(self, packet: packets.Packet) -> None:
         kind, namespace, ack, data = packet
+        if kind == packets.EVENT and namespace == "/" and self.state is JOINED:  # nearly always
+            events.take(self.node, self, cast(list[object], data), ack)
+            return
         if kind == packets.CONNECT:
             self._connect(namespace, data)
             return

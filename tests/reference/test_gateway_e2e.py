@@ -212,7 +212,7 @@ def test_client_library_connects_subscribes_edits_and_hears(valkey: ValkeyProces
             viewer, editor = socketio.AsyncClient(), socketio.AsyncClient()
             viewer.on("revision", heard.put)
             await viewer.connect(f"http://127.0.0.1:{one.port}", transports=["websocket"])
-            await editor.connect(f"http://127.0.0.1:{two.port}", transports=["websocket"], auth={"client": "ed"})
+            await editor.connect(f"http://127.0.0.1:{two.port}", auth={"client": "ed"})  # polls, then upgrades
             assert await viewer.call("subscribe", {"collection": "c-1"}) == {"ok": True, "revision": 0}
             for n in (13, 14):
                 edit = {"collection": "c-1", "parameter": "url", "text": f"ü{n}" * 200}
