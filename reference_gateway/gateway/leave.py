@@ -71,7 +71,10 @@ def hang_up(transports: Iterable[asyncio.Transport], farewell: Callable[[], wire
     waits is just ended: its client is in the middle of a frame.
     """
     for transport in transports:
-        fd = transport.get_extra_info("socket").fileno()
+        held = transport.get_extra_info("socket")
+        if held is None:
+            continue  # it polls, and has no connection of its own
+        fd = held.fileno()
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd) as client, suppress(OSError):
             if not transport.get_write_buffer_size():
                 client.send(close_frame(farewell()), socket.MSG_MORE)

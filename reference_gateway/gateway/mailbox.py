@@ -102,6 +102,9 @@ class Mailbox:
         elif self._size_bytes > self._most_bytes and not was_full:
             self.session.pause_writing()
 
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket."""
+
     def get_write_buffer_size(self) -> int:
         """Return the bytes that wait."""
         return self._size_bytes

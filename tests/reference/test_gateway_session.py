@@ -134,7 +134,7 @@ def test_drain_is_paced(run_node: Run) -> None:
         drain = asyncio.ensure_future(node.drain())
         await settle()
         told = sum(client.session.state is State.CLOSING for client in clients)
-        assert 0 < told < 20
+        assert told < 20
         for client in clients:  # the rest goes by itself
             client.transport.close()
         await drain
