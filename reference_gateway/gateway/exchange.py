@@ -4,6 +4,7 @@
 
 The law: one request at a time; who sends the next one before the answer is cut off. A head, a body and the time for
 either are bounded, and so is the time without a request. A connection that ends with a request open ends the session.
+Clients keep a connection for whatever comes next: what is none of polling, an upgrade above all, is given back.
 Source: engine.io's `transports/polling.js` for the answers, RFC 9112 section 9.3 for persistence.
 """
 
@@ -14,7 +15,7 @@ from typing import Protocol
 
 import httptools
 
-from .handshake import Collector, Refusal, refusal_kind, request_of
+from .handshake import Collector, Refusal, is_polling, refusal_kind, request_of
 from .handshake import Request as Head
 from .mailbox import Mailbox
 
@@ -33,6 +34,9 @@ class Desk(Protocol):
 
     def open(self, exchange: Exchange) -> None:
         """Open a session, and answer with the Engine.IO OPEN packet. Raises `Refusal`."""
+
+    def give_back(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Have somebody else answer what came: a request that is none of a client that polls, such as an upgrade."""
 
     def count(self, reason: str) -> None:
         """Count a refusal."""
@@ -53,8 +57,9 @@ class Exchange(asyncio.Protocol):
         self._transport = transport
         self._parser = httptools.HttpRequestParser(self)
         self._collector = Collector()
-        self._head_bytes = 0
+        self._received = bytearray()  # since the last answer, until a head is whole
         self._keeps = False
+        self._other = False  # whether the request at hand is none of a client that polls
         self._body = bytearray()
         self._head: Head | None = None  # of the request that is not answered yet
         self._mailbox: Mailbox | None = None
@@ -66,16 +71,19 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a chunk."""
+        if self._head is None:
+            self._received += data
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # refused below
-            self._transport.close()
-        except httptools.HttpParserError:  # also what the callbacks below raised
-            self.cut()
-        if self._head is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._desk.max_head_bytes:
+        except httptools.HttpParserError:  # also what the callbacks below raise
+            if self._other and self._received:
+                self._stop_waiting()
+                self._desk.give_back(self._transport, bytes(self._received))
+            else:
                 self.cut()
+            return
+        if self._head is None and len(self._received) > self._desk.max_head_bytes:
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone; if it was owed an answer, so is its session."""
@@ -106,9 +114,10 @@ class Exchange(asyncio.Protocol):
         """Decide about the request; a POST is the session's only one from here on."""
         self._keeps = self._parser.should_keep_alive()
         head = self._head = request_of(self._parser.get_method(), self._collector)
+        if not is_polling(head):
+            self._other = True
+            raise ValueError("not for us")
         try:
-            if self._parser.should_upgrade():
-                raise Refusal("400 Bad Request", "not_polling", b"no upgrade on this connection\n")
             self._mailbox = self._desk.arrive(head)
             if self._mailbox is None or head.method != b"POST":
                 return
@@ -162,7 +171,7 @@ class Exchange(asyncio.Protocol):
         connection = "keep-alive" if keeps else "close"
         head = f"HTTP/1.1 {status}\r\n{kind}Content-Length: {len(body)}\r\n{headers}Connection: {connection}\r\n\r\n"
         self._head = self._mailbox = self._refusal = None
-        self._head_bytes = 0
+        self._received.clear()
         if self._transport.is_closing():
             return
         self._transport.write(head.encode("ascii") + body)

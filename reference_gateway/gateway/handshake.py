@@ -103,7 +103,8 @@ def request_of(method: bytes, collector: Collector) -> Request:
 
 def is_polling(request: Request) -> bool:
     """Say whether a request is one of Engine.IO's long-polling."""
-    return request.path in _SOCKET_PATHS and request.query.get(b"transport") == POLLING
+    upgrades = b"upgrade" in request.headers and b"upgrade" in request.headers.get(b"connection", b"").lower()
+    return request.path in _SOCKET_PATHS and request.query.get(b"transport") == POLLING and not upgrades
 
 
 class Upgrades:

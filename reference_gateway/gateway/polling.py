@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from . import packets
 from .exchange import Exchange
-from .handshake import POLLING, WEBSOCKET, Request, engineio_refusal
+from .handshake import WEBSOCKET, Request, engineio_refusal
 from .mailbox import Mailbox
 from .probe import Probe
 
@@ -63,21 +63,17 @@ class Polling:
 
     def arrive(self, head: Request) -> Mailbox | None:
         """Check a request; return the session it belongs to, None for a handshake."""
-        transport, sid = head.query.get(b"transport"), head.query.get(b"sid")
-        if transport not in (POLLING, WEBSOCKET):
-            raise engineio_refusal(0)
+        sid = head.query.get(b"sid")
         fourth = head.query.get(b"EIO") == b"4"
         if sid:
             mailbox = self._mailboxes.get(sid)
             if mailbox is None:
                 raise engineio_refusal(1)
-            if transport != POLLING or not fourth:
+            if not fourth:
                 raise engineio_refusal(3)
             return mailbox
         if head.method != b"GET":
             raise engineio_refusal(2)
-        if transport != POLLING:
-            raise engineio_refusal(3)
         if not fourth:
             raise engineio_refusal(5)
         return None
@@ -102,6 +98,12 @@ class Polling:
             upgrades=(WEBSOCKET.decode(),),
         )
         exchange.answer("200 OK", hello.encode(), "text/plain; charset=UTF-8")
+
+    def give_back(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Begin anew with a connection that was adopted."""
+        session = self._node.take_back(transport)
+        transport.set_protocol(session)
+        session.data_received(data)
 
     def count(self, reason: str) -> None:
         """Count a refusal."""

@@ -246,6 +246,13 @@ class Node:
         self.heartbeat.opening(session)
         return session
 
+    def take_back(self, transport: asyncio.Transport) -> Session:
+        """Make a session for a connection that has been one's before, with its next request to come."""
+        session = Session(self)
+        session.transport = transport
+        self.heartbeat.opening(session)
+        return session
+
     def upgraded(self) -> None:
         """Note that a session without a connection has got one, which was counted when it came."""
         self.measures.upgrades += 1

@@ -265,6 +265,29 @@ def test_upgrade_that_does_not_come_ends_and_the_poller_polls_on(run_node: Run) 
     run_node(scenario, handshake_timeout_s=0.1)
 
 
+def test_connection_that_polled_may_become_the_websocket_or_ask_for_something_else(run_node: Run) -> None:
+    async def scenario(node: Node, client_of: type[FakeClient]) -> None:
+        client = client_of(node)
+        poller = Poller(node, client_of)
+        assert poller.post("40", client) == [(200, b"ok")]
+        upgrade = UPGRADE.replace(b"transport=websocket", f"transport=websocket&sid={poller.sid}".encode())
+        for at in range(0, len(upgrade), 50):
+            client.transport.session.data_received(upgrade[at : at + 50])
+        assert client.took().startswith(b"HTTP/1.1 101 ")
+        text(client, "2probe")
+        text(client, "5")
+        assert client.transport.session is poller.session
+        other = client_of(node)
+        poller = Poller(node, client_of)
+        poller.post("40", other)
+        assert poller.ask(b"GET /healthz HTTP/1.1\r\n\r\n", other)[0][0] == 200
+        assert other.transport.closed
+        await settle()
+        assert node._sockets == 4  # the upgraded one, a poller, and the connections of two handshakes
+
+    run_node(scenario)
+
+
 def test_end_of_the_session_ends_its_upgrade(run_node: Run) -> None:
     async def scenario(node: Node, client_of: type[FakeClient]) -> None:
         poller = Poller(node, client_of).join()
@@ -284,6 +307,7 @@ def test_end_of_the_session_ends_its_upgrade(run_node: Run) -> None:
     [
         (b"POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", None),
         (b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 400),
+        (b"GET /socket.io/?EIO=4&transport=pigeon HTTP/1.1\r\n\r\n", 400),
         (b"GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nBad Header\r\n\r\n", None),
     ],
 )
