@@ -21,6 +21,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from reference_gateway.errors import ReferenceGatewayError, SettingError
+from reference_gateway.proxy.nginx import Limits
 from reference_gateway.stack.client import ControlClient
 from reference_gateway.stack.config import StackConfig, find_versions
 from reference_gateway.stack.process import die_with_parent
@@ -100,6 +101,13 @@ def up(
             help="mysql://user:password@host/database or sqlite:////path; else DATABASE_URL, else SQLite in --data-dir."
         ),
     ] = None,
+    front: Annotated[str, typer.Option(help="What stands in front of the gateways: nginx, or nothing.")] = "",
+    front_rate: Annotated[
+        float, typer.Option(help="With --front: new clients per second that it lets through; 0: any number.", min=0)
+    ] = 0.0,
+    front_connections: Annotated[
+        int, typer.Option(help="With --front: WebSockets it holds at the same time; 0: any number.", min=0)
+    ] = 0,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -122,6 +130,8 @@ def up(
         handshake_stages=handshake_stages,
         held_cost_per_s=held_cost,
         admit_per_s=admit,
+        front=front,
+        front_limits=Limits(front_rate, front_connections),
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=database or os.environ.get("DATABASE_URL") or None,
     )

@@ -306,9 +306,12 @@ def _stack_flags(profile: Profile) -> list[str]:
         "--ping-interval": target.ping_interval_s,
         "--ping-timeout": target.ping_timeout_s,
         "--admit": target.admit_per_s,
+        "--front-rate": target.front_rate_per_s,
+        "--front-connections": target.front_connections,
         **stack_limits(profile),
     }
-    return [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
+    words = [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
+    return [*words, *(() if target.front is None else ("--front", target.front))]
 
 
 def _what_starts(profile: Profile, staff: Staff) -> str:

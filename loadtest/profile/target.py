@@ -76,6 +76,22 @@ class Target(Section):
         le=1e6,
         description="Reference stack: connects per second that versions with admission control let in (2k/s).",
     )
+    front: Literal["nginx"] | None = Field(
+        default=None, description="Reference stack: what stands in front of its gateways (nginx has to be installed)."
+    )
+    front_rate_per_s: PerSecond | None = Field(
+        default=None,
+        alias="front_rate",
+        gt=0,
+        le=1e6,
+        description="With front: new clients that it lets through (all).",
+    )
+    front_connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="With front: WebSockets that it holds at the same time (any number).",
+    )
     urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(
         default=(),
         alias="url",

@@ -4,6 +4,7 @@
             -> gateway-1..N -> api -> collections -> storage      version of shape "split"
                   ^------- broker <------'
             -> gateway-1..N (sockets + storage)                   version of shape "monolith"
+               with a front, clients reach it in place of the nodes
 
 Every part is configured through its environment; secrets go there and nowhere else.
 """
@@ -26,6 +27,7 @@ from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
 from reference_gateway.stack.deploy import Tier
 from reference_gateway.stack.forking import Nursery
+from reference_gateway.stack.front import Front
 from reference_gateway.stack.part import Part
 from reference_gateway.stack.ports import assign_ports
 from reference_gateway.storage.location import sqlite_url
@@ -37,6 +39,7 @@ DRAIN_SHARE: Final = 0.9
 LIFETIME_S: Final = 3600.0
 _REST_S_PER_NODE: Final = 0.01  # of those that share a core
 _MANY_NODES: Final = 4  # on a core
+_FRONT_SPARE_S: Final = 15.0  # the front is patient for longer than the heartbeat of the nodes
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -51,6 +54,7 @@ class Composition:
         godserver: the first call of every client; last to start, so that what it hands out is there.
         gateways: nodes of all versions, in order.
         control_port: where the supervisor's own control server will listen, on loopback.
+        front: what stands in front of the gateways, if anything does; then clients know its addresses only.
         order_token: by which nodes know the stack's orders (`relocation`).
         outside_parts: parts that exist but are not ours, for the table (an external broker or database).
     """
@@ -62,6 +66,7 @@ class Composition:
     gateways: Sequence[Part]
     control_port: int
     order_token: str
+    front: Front | None
     outside_parts: Sequence[Mapping[str, str]]
 
     @property
@@ -72,12 +77,18 @@ class Composition:
     @property
     def layers(self) -> list[Sequence[Part]]:
         """Parts that start side by side, layer after layer."""
-        return [self.brokers, [*self.inside, *self.gateways], [self.godserver]]
+        fronts = [self.front.part] if self.front is not None else []
+        return [self.brokers, [*self.inside, *self.gateways], fronts, [self.godserver]]
 
     @property
     def tiers(self) -> Mapping[Tier, Sequence[Part]]:
         """What a deploy replaces together."""
         return {"gateway": self.gateways, "api": [part for part in self.inside if part.kind == "api"]}
+
+    @property
+    def client_urls(self) -> list[str]:
+        """Where clients connect to: the front's addresses if there is one, else the nodes'."""
+        return [url for urls in json.loads(self.godserver.env["RG_FLEET"]).values() for url in urls]
 
     @property
     def bootstrap_url(self) -> str:
@@ -112,6 +123,9 @@ class _Composer:
         for version in config.versions:
             for _ in range(config.nodes):
                 self._nodes.append((f"gateway-{len(self._nodes) + 1}", version))
+        self._fronts = {
+            version.name: f"front-{number}" for number, version in enumerate(config.versions, 1) if config.front
+        }
         self._ports = self._assign_ports()
 
     def compose(self) -> Composition:
@@ -123,6 +137,7 @@ class _Composer:
             gateways=[self._gateway(name, version) for name, version in self._nodes],
             control_port=self._ports["control"],
             order_token=self._order_token,
+            front=self._front(),
             outside_parts=self._outside_parts(),
         )
 
@@ -132,7 +147,8 @@ class _Composer:
         names += ["broker"] if self._embeds_broker else []
         names += ["broker-replica"] if self._embeds_broker and self._is_redundant else []
         names += [name for name, _ in self._nodes]
-        public = {"godserver", *(name for name, _ in self._nodes)}
+        names += self._fronts.values()
+        public = {"godserver", *(name for name, _ in self._nodes), *self._fronts.values()}
         hosts = {name: self._config.host if name in public else LOOPBACK for name in names}
         return assign_ports(names, hosts, self._config.port_base)
 
@@ -266,12 +282,41 @@ class _Composer:
         return _REST_S_PER_NODE * nodes_per_core if nodes_per_core > _MANY_NODES else 0.0
 
     def _godserver(self) -> Part:
+        env = {"RG_FLEET": json.dumps(self._addresses()), "RG_CONTROL_TOKEN": self._token}
+        return self._part("godserver", "godserver", "reference_gateway.godserver", env)
+
+    def _addresses(self) -> dict[str, list[str]]:
+        """Return where clients of each version go."""
+        if self._fronts:
+            return {version: [self._client_url(name)] for version, name in self._fronts.items()}
         fleet: dict[str, list[str]] = {version.name: [] for version in self._config.versions}
         for name, version in self._nodes:
-            host = _WILDCARDS.get(self._config.host, self._config.host)
-            fleet[version.name].append(f"ws://{_authority(host, self._ports[name])}/socket.io/")
-        env = {"RG_FLEET": json.dumps(fleet), "RG_CONTROL_TOKEN": self._token}
-        return self._part("godserver", "godserver", "reference_gateway.godserver", env)
+            fleet[version.name].append(self._client_url(name))
+        return fleet
+
+    def _client_url(self, name: str) -> str:
+        host = _WILDCARDS.get(self._config.host, self._config.host)
+        return f"ws://{_authority(host, self._ports[name])}/socket.io/"
+
+    def _front(self) -> Front | None:
+        if not self._fronts:
+            return None
+        first = next(iter(self._fronts.values()))
+        host, port = _WILDCARDS.get(self._config.host, self._config.host), self._ports[first]
+        part = partial(
+            Part,
+            name="front",
+            kind="front",
+            env=self._environment({}),
+            host=host,
+            port=port,
+            url=f"http://{_authority(host, port)}",
+            probe=probe_http,
+            log_file=self._data.log_file("front"),
+        )
+        listens = {version: _authority(self._config.host, self._ports[name]) for version, name in self._fronts.items()}
+        patience_s = self._config.ping_interval_s + self._config.ping_timeout_s + _FRONT_SPARE_S
+        return Front(self._data.folder / "nginx", listens, self._config.front_limits, patience_s, part)
 
     def _outside_parts(self) -> list[Mapping[str, str]]:
         parts: list[Mapping[str, str]] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reference_gateway.errors import SettingError
+from reference_gateway.proxy.nginx import NO_LIMITS, Limits
 from reference_gateway.storage.location import with_driver
 from reference_gateway.versions import Version, find
 
@@ -41,6 +42,7 @@ class StackConfig:
             capacity, in connects per second.
         admit_per_s: clients that the nodes of a version with admission control let in together; None = the capacity,
             or 2,000 where that is not limited.
+        front: what stands in front of the gateways, "nginx" or nothing; front_limits: what it lets through.
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -61,6 +63,8 @@ class StackConfig:
     handshake_stages: int = 4
     held_cost_per_s: float = 0.0
     admit_per_s: float | None = None
+    front: str = ""
+    front_limits: Limits = NO_LIMITS
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None
@@ -84,6 +88,10 @@ class StackConfig:
             raise SettingError(f"--admit {self.admit_per_s:g}: allowed is 0.01 to 1000000")
         if self.database_url is not None:
             with_driver(self.database_url)
+        if self.front not in ("", "nginx"):
+            raise SettingError(f"--front {self.front!r}: allowed is nginx")
+        if self.front_limits != NO_LIMITS and not self.front:
+            raise SettingError("--front-rate and --front-connections: allowed with --front nginx")
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:

@@ -7,6 +7,7 @@ stopped -> starting -> healthy -> draining -> stopped
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,13 +40,14 @@ class Part:
 
     Attributes:
         name: unique in the stack, e.g. "gateway-1".
-        kind: "gateway" (a node of any version), "godserver", "api", "service" or "broker".
+        kind: "gateway" (a node of any version), "godserver", "api", "service", "front" or "broker".
         argv, env: the program and its whole environment.
         again: what to execute in place of `argv` when it is started again after ending unasked; empty = the same.
         module: the package whose `main` the nursery forks a process for, in place of executing `argv`; "" = none.
         host, port: where it listens; `probe` is asked there.
         url: what a person or a client uses; never holds a secret.
         version: the gateway version of a node, empty otherwise.
+        death_signal: what it gets when the supervisor is gone; one that it handles if it has children.
         handed: whether its listening socket is held here and handed to each of its processes, so that one can take
             over from another with nobody noticing; it reads the descriptor from RG_LISTEN_FD.
         restarts: how often it was started again after ending unasked.
@@ -64,6 +66,7 @@ class Part:
     module: str = ""
     again: Sequence[str] = ()
     handed: bool = False
+    death_signal: int = signal.SIGKILL
 
     listener: socket.socket | None = None
     process: Process | None = None
@@ -91,7 +94,7 @@ class Part:
         """
         argv = self.again if self.restarts and self.again else self.argv
         if not self.handed:
-            return spawn(argv, self.env, self.log_file)
+            return spawn(argv, self.env, self.log_file, death_signal=self.death_signal)
         if self.listener is None:
             self.listener = socket.create_server((self.host, self.port), backlog=_BACKLOG)
         handle = self.listener.fileno()

@@ -3,7 +3,8 @@
 Free ports are taken from below the kernel's ephemeral range: a port inside it can be taken by any outgoing connection
 in the moment when a deploy has ended the old process and not yet started the new one, and a load test makes thousands.
 
-With `--port-base P` the layout is fixed: godserver P, control P+1, collections P+2, api P+3, broker P+4, node i P+9+i.
+With `--port-base P` the layout is fixed: godserver P, control P+1, collections P+2, api P+3, broker P+4, front P+5 (the
+second version's P+6), node i P+9+i.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from typing import Final
 
 from reference_gateway.errors import PortInUseError, SettingError
 
-OFFSETS: Final[Mapping[str, int]] = {"godserver": 0, "control": 1, "collections": 2, "api": 3, "broker": 4}
+OFFSETS: Final[Mapping[str, int]] = {
+    "godserver": 0,
+    "control": 1,
+    "collections": 2,
+    "api": 3,
+    "broker": 4,
+    "front-1": 5,
+    "front-2": 6,
+}
 GATEWAY_OFFSET: Final = 10
 _LOWEST_FREE: Final = 10_000
 _ENOUGH: Final = 2_000

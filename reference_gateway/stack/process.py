@@ -11,6 +11,7 @@ group of its own: Ctrl-C reaches the supervisor alone, which then ends the child
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -108,6 +109,8 @@ class SpawnedProcess(Process):
     def _on_exit(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # whatever it has left behind in its group; its pid is still its own
         self._ended.set_result(self._popen.wait())
 
     def signal(self, signum: int) -> None:
@@ -124,8 +127,17 @@ def cpu_ns(pid: int) -> int:
         return 0
 
 
-def spawn(argv: Sequence[str], env: Mapping[str, str], log_file: Path, pass_fds: Sequence[int] = ()) -> SpawnedProcess:
+def spawn(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    log_file: Path,
+    pass_fds: Sequence[int] = (),
+    death_signal: int = signal.SIGKILL,
+) -> SpawnedProcess:
     """Start `argv` with exactly `env`; its output is appended to `log_file` (0600).
+
+    Args:
+        death_signal: what the kernel sends it when this process ends; one that it handles if it has children.
 
     Raises:
         OSError: the program cannot be started.
@@ -141,7 +153,7 @@ def spawn(argv: Sequence[str], env: Mapping[str, str], log_file: Path, pass_fds:
             stderr=log,
             pass_fds=pass_fds,
             process_group=0,
-            preexec_fn=lambda: bind_to_parent(parent_pid, signal.SIGKILL),  # noqa: PLW1509  single-threaded, see the law
+            preexec_fn=lambda: bind_to_parent(parent_pid, death_signal),  # noqa: PLW1509  single-threaded, see the law
         )
     finally:
         os.close(log)

@@ -64,6 +64,8 @@ class Stack:
             await self._nursery.start()
         except OSError as error:
             raise PartFailedError(f"the nursery cannot be started: {error}") from None
+        if self.composition.front is not None:
+            await self.composition.front.prepare(self.composition.gateways)
         for layer in self.composition.layers:
             await self._supervisor.start_all(layer)
 
@@ -88,7 +90,7 @@ class Stack:
             "pid": os.getpid(),
             "nodes": len(gateways),
             "bootstrap_url": self.composition.bootstrap_url,
-            "gateway_urls": [part.url for part in gateways],
+            "gateway_urls": self.composition.client_urls,
             "control": {"url": self.control_url, "token": self.token},
             "parts": [
                 *(part.describe() for part in self.composition.parts),

@@ -43,12 +43,18 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
                 ("target.dialect", "target.stack"),
                 f'found "{target.dialect}", allowed with stack = "reference": "socketio"',
             )
+        for key, value in (("front_rate", target.front_rate_per_s), ("front_connections", target.front_connections)):
+            if value is not None and target.front is None:
+                yield Objection((f"target.{key}", "target.front"), 'allowed with front = "nginx"')
         return
     fields = {
         "nodes": "nodes",
         "ping_interval": "ping_interval_s",
         "ping_timeout": "ping_timeout_s",
         "admit": "admit_per_s",
+        "front": "front",
+        "front_rate": "front_rate_per_s",
+        "front_connections": "front_connections",
     }
     for key, field in fields.items():
         if target.departs(field):

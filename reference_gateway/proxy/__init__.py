@@ -1,0 +1,1 @@
+"""What can stand in front of the gateways: NGINX, by a configuration made from the stack's own."""
