@@ -1,6 +1,7 @@
 """Ask one part whether it is healthy: one small question on a fresh connection, an answer or not within a bound.
 
     probe_http:  GET /healthz  -> 200          (every part that speaks HTTP)
+    probe_load:  the same, and the load that the answer tells          (a gateway node)
     probe_process: the same, and the answer names this process    (a node beside its predecessor on one port)
     probe_redis: PING          -> +PONG        (the broker)
 
@@ -51,6 +52,19 @@ async def probe_http(host: str, port: int, timeout_s: float = 2.0) -> Health:
     """Return whether `GET /healthz` is answered with status 200 within `timeout_s`."""
     answer = await _ask(host, port, _health_request(host, port), timeout_s)
     return answer if isinstance(answer, Health) else _judge(answer)
+
+
+async def probe_load(host: str, port: int, timeout_s: float = 2.0) -> tuple[Health, float | None]:
+    """Return what `probe_http` would, and the load that the answer tells, None where it tells none."""
+    answer = await _ask(host, port, _health_request(host, port), timeout_s, whole=True)
+    if isinstance(answer, Health):
+        return answer, None
+    try:
+        load = json.loads(answer.partition(b"\r\n\r\n")[2]).get("load")
+    except (ValueError, AttributeError):
+        load = None
+    known = isinstance(load, int | float) and not isinstance(load, bool)
+    return _judge(answer), float(load) if known else None
 
 
 async def probe_process(pid: int, host: str, port: int, timeout_s: float = 2.0) -> Health:

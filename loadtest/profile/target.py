@@ -89,7 +89,7 @@ class Target(Section):
     front_connections: int | None = Field(
         default=None,
         ge=1,
-        le=10_000_000,
+        le=65_535,
         description="With front: WebSockets that it holds at the same time (any number).",
     )
     urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(

@@ -30,6 +30,7 @@ from .drain import DrainOrder, read_order
 from .framing import FrameReader, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
+from .load import Load
 from .measures import Measures, prometheus
 from .polling import Polling
 from .recovery import Recovery
@@ -88,6 +89,8 @@ class Node:
         )
         self.polling = Polling(self)
         self.admission = open_admission(settings)
+        self.load = Load(settings.budget, settings.load_metric)
+        self._kept: dict[Session, bytes] = {}
         self.draining = False
         self._goodbye = self.farewell
         self._was_healthy = False
@@ -199,6 +202,7 @@ class Node:
     async def close(self) -> None:
         """End the timer, the hub, the upstream and the broker."""
         self._timer.cancel()
+        self.load.close()
         for task in self._leaving:
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
@@ -228,6 +232,7 @@ class Node:
 
     def left(self, session: Session) -> None:
         """Forget a WebSocket that is closing or gone."""
+        self._kept.pop(session, None)
         self.heartbeat.leave(session)
         self.settled(session)
         self._connections -= 1
@@ -317,6 +322,8 @@ class Node:
         session.state = OPEN
         if settings.lifetime_s:
             session.turns = max(1, round(settings.lifetime_s * (0.5 + self._rng.random()) / settings.ping_interval_s))
+        if settings.client_bytes:
+            self._kept[session] = b"\1" * settings.client_bytes  # written to, so that it is really there
         self._connections += 1
         if self.admission is not None:
             self.admission.enter(session)
@@ -355,6 +362,7 @@ class Node:
             "pid": os.getpid(),
             "connections": self._connections,
             "draining": self.draining,
+            **self.load.facts,
             "broker_healthy": self.broker.healthy,
         }
         ready = self._was_healthy and not self.draining
@@ -371,6 +379,7 @@ class Node:
             "upstream_in_flight": self.upstream.in_flight,
             "broker_healthy": int(self.broker.healthy),
             "draining": int(self.draining),
+            **self.load.facts,
         }
         return prometheus(self.measures, gauges, {"node": self.settings.node, "version": self.settings.version})
 

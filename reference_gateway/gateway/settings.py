@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from reference_gateway.errors import SettingError
 from reference_gateway.gate import NO_GATE, Capacity, read_capacity
+from reference_gateway.scaling.factor import Metric, parse_metric
+from reference_gateway.scaling.usage import NO_BUDGET, Budget
 from reference_gateway.settings import read_number, read_port, read_text
 
 _SPARE_FDS = 256  # listener, broker, upstream pool, log files, health checks
@@ -50,6 +52,9 @@ class Settings:
     session_lifetime_s: float = 3600.0  # RG_SESSION_LIFETIME_S: how long a token is believed
     log_kept: int = 1000  # RG_LOG_KEPT: messages of each collection kept for those who come back
     capacity: Capacity = NO_GATE  # RG_CAPACITY and others: see `gate`
+    budget: Budget = NO_BUDGET  # RG_CPU_CORES, RG_MEMORY_BYTES: what this node may use; see `scaling.usage`
+    load_metric: Metric = "both"  # RG_LOAD_METRIC: both, cpu or memory: what its load goes by
+    client_bytes: int = 0  # RG_CLIENT_BYTES: kept in memory for each client, as a service that holds its documents
     admit_per_s: float = 0.0  # RG_ADMIT_PER_S: clients let in per second; 0 = as many as come
     admit_burst: float = 0.0  # RG_ADMIT_BURST: let in at once after a quiet time; 0 = what comes in a quarter second
     admit_concurrent: int = 0  # RG_ADMIT_CONCURRENT: handshakes in progress; 0 = what comes in a fifth of a second
@@ -105,6 +110,9 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         session_lifetime_s=seconds("RG_SESSION_LIFETIME_S", default.session_lifetime_s, 1),
         log_kept=count("RG_LOG_KEPT", default.log_kept, 1, 1_000_000),
         capacity=read_capacity(env),
+        budget=Budget(read_number(env, "RG_CPU_CORES", 0, 0, 1024), count("RG_MEMORY_BYTES", 0, 0, 1 << 50)),
+        load_metric=parse_metric(read_text(env, "RG_LOAD_METRIC", default.load_metric)),
+        client_bytes=count("RG_CLIENT_BYTES", 0, 0, 1 << 30),
         admit_per_s=read_number(env, "RG_ADMIT_PER_S", default.admit_per_s, 0, 1e6),
         admit_burst=read_number(env, "RG_ADMIT_BURST", default.admit_burst, 0, 1e6),
         admit_concurrent=count("RG_ADMIT_CONCURRENT", default.admit_concurrent, 0, 1_000_000),

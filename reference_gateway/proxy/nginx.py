@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+MAX_CONNECTIONS: Final = 65_535  # nginx's own bound
 _BURST_S: Final = 0.1
 _TEMPORARY: Final = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _MAX_FILES: Final = 65_536

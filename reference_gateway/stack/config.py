@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reference_gateway.errors import SettingError
-from reference_gateway.proxy.nginx import NO_LIMITS, Limits
+from reference_gateway.proxy.nginx import MAX_CONNECTIONS, NO_LIMITS, Limits
 from reference_gateway.storage.location import with_driver
 from reference_gateway.versions import Version, find
 
@@ -92,6 +92,10 @@ class StackConfig:
             raise SettingError(f"--front {self.front!r}: allowed is nginx")
         if self.front_limits != NO_LIMITS and not self.front:
             raise SettingError("--front-rate and --front-connections: allowed with --front nginx")
+        if self.front_limits.connections > MAX_CONNECTIONS:
+            raise SettingError(
+                f"--front-connections {self.front_limits.connections}: allowed is 0 to {MAX_CONNECTIONS}"
+            )
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:

@@ -32,7 +32,8 @@ def test_each_version_has_a_server_and_both_ways_to_its_nodes() -> None:
 
 
 def test_without_limits_nothing_is_limited() -> None:
-    assert "limit_" not in written()
+    assert "limit_req" not in written()
+    assert "limit_conn" not in written()
 
 
 def test_limits_are_the_ones_asked_for() -> None:
@@ -47,7 +48,7 @@ def test_sites_follow_the_versions_that_listen() -> None:
     assert sites_of({"sync": "h:1"}, {"sync": NODES, "bifrost-1": ["h:9"]}) == [Site("h:1", NODES)]
 
 
-@pytest.mark.parametrize("limits", [NO_LIMITS, Limits(0.1, 1), Limits(1e6, 10_000_000), Limits(33.3, 0), Limits(0, 7)])
+@pytest.mark.parametrize("limits", [NO_LIMITS, Limits(0.1, 1), Limits(1e6, 65_535), Limits(33.3, 0), Limits(0, 7)])
 def test_nginx_takes_it(limits: Limits, tmp_path: Path) -> None:
     nginx = shutil.which("nginx") or shutil.which("nginx", path=module._PLACES)
     if nginx is None:
@@ -70,7 +71,11 @@ def test_missing_nginx_is_said_before_anything_starts(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"front": "haproxy"}, "allowed is nginx"), ({"front_limits": Limits(5.0, 0)}, "--front-rate")],
+    [
+        ({"front": "haproxy"}, "allowed is nginx"),
+        ({"front_limits": Limits(5.0, 0)}, "--front-rate"),
+        ({"front": "nginx", "front_limits": Limits(0, 65_536)}, "--front-connections 65536"),
+    ],
 )
 def test_wrong_front_is_refused(given: dict, said: str) -> None:
     with pytest.raises(SettingError, match=said):

@@ -1,0 +1,46 @@
+"""How full this node is, looked at every half second; and its end when it has more memory than it was given.
+
+Law: /healthz and /metrics tell the same numbers, those of the last look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from reference_gateway.scaling.factor import Metric, Steadied, load_factor
+from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.5
+
+
+class Load:
+    """The load of one node. Create it inside the event loop, once everything is imported."""
+
+    def __init__(self, budget: Budget, metric: Metric) -> None:
+        self._budget = budget
+        self._metric = metric
+        self._usage = Usage(budget)
+        self._steadied = Steadied()
+        self._loop = asyncio.get_running_loop()
+        self.facts: dict[str, float] = {"load": 0.0, "cpu": 0.0, "memory": 0.0}
+        self._timer = self._loop.call_later(_LOOK_S, self._look)
+        if budget.cores:
+            hold_to_quota(self._loop, budget.cores)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        cpu, memory = self._usage.look()
+        told = self._steadied.take(self._loop.time(), load_factor(cpu, memory, self._metric))
+        self.facts = {"load": round(told, 3), "cpu": round(cpu, 3), "memory": round(memory, 3)}
+        if memory > 1.0 and self._budget.memory_bytes:
+            log.error("%.0f %% of its memory budget: killed, as a container would be", 100 * memory)
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._timer = self._loop.call_later(_LOOK_S, self._look)
