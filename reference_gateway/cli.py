@@ -108,6 +108,9 @@ def up(
     front_connections: Annotated[
         int, typer.Option(help="With --front: WebSockets it holds at the same time; 0: any number.", min=0)
     ] = 0,
+    broker_links: Annotated[
+        bool, typer.Option("--broker-links", help="Relays before the embedded broker: it can be cut off, or be late.")
+    ] = False,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -132,6 +135,7 @@ def up(
         admit_per_s=admit,
         front=front,
         front_limits=Limits(front_rate, front_connections),
+        broker_links=broker_links,
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=database or os.environ.get("DATABASE_URL") or None,
     )

@@ -8,6 +8,7 @@
       NotRunningError        4  no stack answers where one was expected
       DeployError            4  a deploy did not complete
         DeployRunningError   4  one deploy at a time
+      FaultError             4  a fault is not in place, or not taken back
 
 Each message names the thing and the remedy, in one sentence a person can act on.
 """
@@ -59,3 +60,7 @@ class DeployError(ReferenceGatewayError):
 
 class DeployRunningError(DeployError):
     """Another deploy is in progress; only one at a time."""
+
+
+class FaultError(ReferenceGatewayError):
+    """A fault could not be put in place, or not be taken back; the message names the part."""

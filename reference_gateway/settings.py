@@ -7,11 +7,13 @@ starts it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from reference_gateway.errors import SettingError
 
 LISTEN_FD: Final = "RG_LISTEN_FD"
+TROUBLE: Final = "RG_DATABASE_TROUBLE"
 #: How long clients of a part that may be handed over to another process keep an idle connection to it.
 POOL_IDLE_S: Final = 2.0
 
@@ -28,6 +30,12 @@ def read_text(env: Mapping[str, str], name: str, default: str | None = None) -> 
     if default is None:
         raise SettingError(f"{name} is not set: the part needs it in its environment")
     return default
+
+
+def read_path(env: Mapping[str, str], name: str) -> Path | None:
+    """Return the path in the variable `name`, None when it is missing or empty."""
+    value = env.get(name, "")
+    return Path(value) if value else None
 
 
 def read_number(env: Mapping[str, str], name: str, default: float | None, low: float, high: float) -> float:

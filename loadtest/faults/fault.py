@@ -17,7 +17,7 @@ Whether a kind lasts, and what it holds so that no two of them meet, its profile
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from loadtest.errors import ExitCode, LoadtestError
@@ -31,10 +31,18 @@ class FaultFailedError(LoadtestError):
 
 
 class Control(NamedTuple):
-    """The control address of a stack that we started: base URL without a path, and its bearer token."""
+    """The control address of a stack that we started, and what it says can be asked for there.
+
+    Attributes:
+        url: base URL without a path. token: the bearer token.
+        faults: the kinds that each part can have.
+        deploys: the strategies that each tier can be deployed by.
+    """
 
     url: str
     token: str
+    faults: Mapping[str, Collection[str]] = {}
+    deploys: Mapping[str, Collection[str]] = {}
 
 
 class FaultContext(Protocol):

@@ -10,13 +10,22 @@ from typing import Any
 
 from loadtest.faults.blackhole import BlackholeFault
 from loadtest.faults.command import CommandFault
+from loadtest.faults.database_down import DatabaseDownFault
+from loadtest.faults.database_slow import DatabaseSlowFault
 from loadtest.faults.deploy import DeployFault
+from loadtest.faults.down import DownFault
 from loadtest.faults.drop import DropFault
+from loadtest.faults.failover import FailoverFault
 from loadtest.faults.fault import Fault
+from loadtest.faults.freeze import FreezeFault
 from loadtest.faults.half_open import HalfOpenFault
 from loadtest.faults.http import HttpFault
+from loadtest.faults.kill import KillFault
 from loadtest.faults.mute import MuteFault
+from loadtest.faults.partition import PartitionFault
+from loadtest.faults.replica_lag import ReplicaLagFault
 from loadtest.faults.rollout import RolloutFault
+from loadtest.faults.slow import SlowFault
 from loadtest.faults.slow_reader import SlowReaderFault
 from loadtest.faults.slowloris import SlowlorisFault
 from loadtest.profile import faults as profile
@@ -32,6 +41,15 @@ FAULTS: dict[str, Callable[[Any], Fault]] = {
     "slow-reader": SlowReaderFault,
     "slowloris": SlowlorisFault,
     "rollout": RolloutFault,
+    "database-down": DatabaseDownFault,
+    "database-slow": DatabaseSlowFault,
+    "down": DownFault,
+    "failover": FailoverFault,
+    "freeze": FreezeFault,
+    "kill": KillFault,
+    "partition": PartitionFault,
+    "replica-lag": ReplicaLagFault,
+    "slow": SlowFault,
 }
 """Each value is called with the profile's table of that kind."""
 

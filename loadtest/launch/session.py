@@ -238,7 +238,7 @@ class _Session:
         if self._stack is not None:
             ready = self._stack.wait_ready()
             self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
-            control = Control(ready.control_url, ready.control_token)
+            control = Control(ready.control_url, ready.control_token, ready.faults, ready.deploys)
         if self._crew is not None:
             self._crew.wait_ready()
         logger.info("master on port %d, %s", self._port, staff)
@@ -311,6 +311,8 @@ def _stack_flags(profile: Profile) -> list[str]:
         **stack_limits(profile),
     }
     words = [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
+    if any(fault.needs_links for fault in profile.faults):
+        words.append("--broker-links")
     return [*words, *(() if target.front is None else ("--front", target.front))]
 
 

@@ -14,7 +14,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Ready:
     """What the stack says once all its parts are healthy.
 
     `control_token` opens the control address: keep it out of logs and results. `parts` are (name, kind, pid, url);
-    a part without a process, such as the database file, has no pid.
+    a part without a process, such as the database file, has no pid. `faults`: the kinds of faults that each part can
+    have; `deploys`: the strategies by which each tier can be deployed.
     """
 
     version: str
@@ -43,6 +44,8 @@ class Ready:
     control_url: str
     control_token: str = field(repr=False)
     parts: tuple[tuple[str, str, int | None, str | None], ...]
+    faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deploys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Ready | None:
@@ -66,6 +69,8 @@ class Ready:
                 control_url=found["control"]["url"],
                 control_token=found["control"]["token"],
                 parts=tuple((part["name"], part["kind"], part.get("pid"), part.get("url")) for part in found["parts"]),
+                faults={part["name"]: tuple(part.get("faults", ())) for part in found["parts"]},
+                deploys={tier: tuple(known) for tier, known in found["control"].get("deploys", {}).items()},
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"the ready file of the reference stack is not {SCHEMA}: {error!r} is wrong") from error

@@ -20,6 +20,11 @@ class FaultBase(Section):
     lasts: ClassVar[bool] = False
     """Whether it stays in place once applied, until it is taken back."""
 
+    needs_stack: ClassVar[bool] = False
+    """Whether only a stack that loadtest starts can have it."""
+    needs_links: ClassVar[bool] = False
+    """Whether that stack has to be started with relays before its broker."""
+
     name: str = Field(
         default="", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Name in reports and thresholds. Default: the kind."
     )

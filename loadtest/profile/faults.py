@@ -6,10 +6,11 @@ To add a kind: a class with its keys (here, or in the file of its family), its p
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from loadtest.profile import part_faults as part
 from loadtest.profile.client_faults import (
     BlackholeFault,
     DropFault,
@@ -39,11 +40,30 @@ __all__ = [
 
 
 class DeployFault(FaultBase):
-    """Replace the gateway nodes of the reference stack."""
+    """Replace processes of the reference stack."""
 
-    kind: Literal["deploy"] = Field(description="Replace the gateway nodes of the reference stack.")
-    strategy: Literal["all-at-once", "rolling"] = Field(
-        default="all-at-once", description="Every node together, or node by node."
+    needs_stack: ClassVar[bool] = True
+
+    kind: Literal["deploy"] = Field(description="Replace processes of the reference stack.")
+    tier: Literal["gateway", "api"] = Field(
+        default="gateway", description="The gateway nodes, or the private API behind them alone."
+    )
+    strategy: Literal["all-at-once", "rolling", "blue-green"] = Field(
+        default="all-at-once",
+        description="Every node together; node by node; or all new ones beside the old, which end once those are well.",
+    )
+    pace_s: Seconds = Field(
+        default=0.0, alias="pace", ge=0, le=3600, description="Rest between two nodes of a rolling deploy."
+    )
+    close_code: int | None = Field(
+        default=None, description="What ending nodes close with, such as 1012. Default: the version's own code."
+    )
+    retry_after_s: Seconds | None = Field(
+        default=None,
+        alias="retry_after",
+        ge=0,
+        le=3600,
+        description="Clients are told to come back after a time between 0 and this. Default: as the version does.",
     )
     drain_seconds: float = Field(
         default=0.0, ge=0, le=3600, description="Seconds over which a node closes its connections before it ends."
@@ -108,7 +128,16 @@ Fault = Annotated[
     | SlowReaderFault
     | SlowlorisFault
     | MuteFault
-    | RolloutFault,
+    | RolloutFault
+    | part.KillFault
+    | part.DownFault
+    | part.FreezeFault
+    | part.SlowFault
+    | part.DatabaseSlowFault
+    | part.DatabaseDownFault
+    | part.PartitionFault
+    | part.ReplicaLagFault
+    | part.FailoverFault,
     Field(discriminator="kind"),
 ]
 """One entry of `[[faults]]`."""

@@ -2,8 +2,8 @@
 
     deploy --drain file {"seconds", "code", "retry_after_s"}--> read_order --> DrainOrder --due--> close, close, ...
 
-Law: by any moment no more clients have been closed than the pace allows, however few they are. What the file does not
-say is the node's own affair: its setting, the pace of its version, its retry slots.
+Law: the first client goes at once, and by any moment no more have followed than the pace allows, however few they are.
+What the file does not say is the node's own affair: its setting, the pace of its version, its retry slots.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_order(path: str) -> DrainOrder:
 
 def due(clients: int, elapsed_s: float, over_s: float) -> int:
     """Return how many of `clients` are to be closed by now, all of them once `over_s` has passed."""
-    return clients if elapsed_s >= over_s else math.floor(clients * elapsed_s / over_s)
+    return clients if elapsed_s >= over_s else min(clients, 1 + math.floor(clients * elapsed_s / over_s))
 
 
 def _number(value: object) -> float:

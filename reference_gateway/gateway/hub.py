@@ -7,8 +7,10 @@ is acknowledged only after the broker confirmed. A revision is encoded once, to 
                                     \\--failed: everyone refused--> (none)
 
 A collection without sessions lingers for one to two sweeps, because after a mass disconnect its clients come back.
-With a keeper, a channel remembers its last messages, from the broker's log when it becomes live: `resume` adds a
-session to its rooms and sends it what it missed, in one step and in the order of offsets: nothing comes between.
+While a node takes over from another (`handover`), it remembers what comes, and sends a client that subscribes what it
+missed since the position noted for it. With a keeper, a channel remembers its last messages, from the broker's log when
+it becomes live: `resume` adds a session to its rooms and sends it what it missed, in one step and in the order of
+offsets: nothing comes between.
 The revision told in an ack is the latest one this node has seen, 0 if it saw none. During an outage of the broker a
 live collection stays live: the broker subscribes again by itself, what was published meanwhile is lost (at most once).
 """
@@ -69,6 +71,7 @@ class Subscriber(Writable, Protocol):
     """What the hub knows of a session; sets of them compare by identity."""
 
     channels: tuple[Channel, ...]
+    client: str
 
     def answer(self, ack: str | None, argument: object) -> None:
         """Send an ack if one was asked for and the session still lives."""
@@ -103,6 +106,8 @@ class Hub:
         self._confirm_s = confirm_s
         self._max_subscriptions = max_subscriptions
         self._channels: dict[str, Channel] = {}
+        self.positions: dict[str, dict[str, int]] = {}  # how far clients had got elsewhere, by client and collection
+        self._remembering = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -121,9 +126,45 @@ class Hub:
                 channel = self._begin(collection)
             self._add(session, channel)
         if channel.waiting is None:
-            session.answer(ack, wire.accepted(channel.revision))
+            self._accept(session, channel, ack)
         else:
             channel.waiting.append((session, ack))
+
+    def _accept(self, session: Subscriber, channel: Channel, ack: str | None) -> None:
+        """Say yes, and send what has come since the position noted for this client, if one was."""
+        session.answer(ack, wire.accepted(channel.revision))
+        if self.positions and channel.name in (noted := self.positions.get(session.client, {})):
+            since = noted.pop(channel.name)
+            if not noted:
+                del self.positions[session.client]
+            missed = [kept for kept in channel.log if kept.offset > since]
+            for kept in missed:
+                self._writer.send(session, kept.frame)
+            self._measures.messages_replayed += len(missed)
+
+    def collections(self) -> list[str]:
+        """Return what this node listens to."""
+        return list(self._channels)
+
+    def remember(self, kept: int) -> None:
+        """Remember the last `kept` messages of each channel, from now on; without effect where that is done anyway."""
+        if self._keeper is None and not self._remembering:
+            self._remembering, self._kept = True, kept
+            for channel in self._channels.values():
+                channel.log = deque(maxlen=kept)
+
+    def forget(self) -> None:
+        """Remember no more, nor any position."""
+        self.positions.clear()
+        if self._remembering:
+            self._remembering, self._kept = False, 0
+            for channel in self._channels.values():
+                channel.log = deque(maxlen=0)
+
+    async def sent(self) -> None:
+        """Return when every message so far has been written to all its subscribers."""
+        while self._writer.busy:
+            await asyncio.sleep(0)
 
     async def live(self, collection: str) -> bool:
         """Wait until `collection` is live on this node; return whether it is."""
@@ -166,7 +207,7 @@ class Hub:
     def sweep(self) -> None:
         """Let go of collections that nobody has listened to since the last sweep. Call it every few seconds."""
         for channel in tuple(self._channels.values()):
-            if channel.sessions or channel.waiting is not None:
+            if channel.sessions or channel.waiting is not None or self._remembering:
                 continue
             if channel.idle:
                 del self._channels[channel.name]
@@ -192,7 +233,7 @@ class Hub:
             return
         channel.revision = max(channel.revision, message.revision)
         if message.kept is not None:
-            if channel.log and message.kept.offset <= channel.log[-1].offset:
+            if self._keeper is not None and channel.log and message.kept.offset <= channel.log[-1].offset:
                 return  # published twice, or read from the log meanwhile
             channel.log.append(message.kept)
         if channel.sessions:
@@ -209,7 +250,8 @@ class Hub:
             if offset is not None:  # the log's, not the application's: clients get it as an argument of its own
                 text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
             if not self._kept or offset is None:
-                return _Message(revision, text_frame(packets.event_text(wire.REVISION, text)), None)
+                frame = text_frame(packets.event_text(wire.REVISION, text))
+                return _Message(revision, frame, Kept(revision, frame) if self._remembering else None)
             frame = text_frame(packets.event_text(wire.REVISION, f'{text},"{int(offset)}"'))
             return _Message(revision, frame, Kept(int(offset), frame))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -27,13 +27,24 @@ T = TypeVar("T")
 _STEP_S: Final = 0.02
 
 
-async def pace(sessions: Sequence[T], over_s: float, close: Callable[[T], None]) -> None:
-    """Call `close` for each of `sessions`, evenly over `over_s` seconds; 0 = all at once."""
+async def pace(
+    sessions: Sequence[T],
+    over_s: float,
+    close: Callable[[T], None],
+    before: Callable[[Sequence[T]], Awaitable[None]] | None = None,
+) -> None:
+    """Call `close` for each of `sessions`, evenly over `over_s` seconds; 0 = all at once.
+
+    Args:
+        before: awaited with those who are closed next.
+    """
     loop = asyncio.get_running_loop()
     start_s = loop.time()
     closed = 0
     while True:
         now = due(len(sessions), loop.time() - start_s, over_s)
+        if before is not None and now > closed:
+            await before(sessions[closed:now])
         for session in sessions[closed:now]:
             close(session)
         closed = now

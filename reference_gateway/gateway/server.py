@@ -28,6 +28,7 @@ from . import handshake, leave, packets
 from .admission import open_admission
 from .drain import DrainOrder, read_order
 from .framing import FrameReader, text_frame
+from .handover import Handover
 from .heartbeat import Heartbeat
 from .hub import Hub
 from .load import Load
@@ -78,6 +79,7 @@ class Node:
         if keeper is not None:
             tokens = Tokens(settings.session_key.encode(), settings.session_lifetime_s)
             self.recovery = Recovery(tokens, self.hub, keeper, self.measures, settings.subscribe_timeout_s)
+        self.handover = Handover(settings.node, broker, self.hub) if settings.handover else None
         self.upstream = Upstream(
             settings.api_url,
             settings.node,
@@ -129,6 +131,8 @@ class Node:
         if settings.rest_s:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # its connections answer with their acks
             work_in_rounds(self._loop, settings.rest_s, self._came_in_full)
+        if self.handover is not None:
+            self.handover.open()
         port: int = listener.getsockname()[1]
         return port
 
@@ -159,7 +163,13 @@ class Node:
         if self.settings.rest_s and not over_s:
             return
         log.info("draining %d connections over %g s", len(sessions), over_s)
-        await leave.pace(sessions, over_s, lambda session: cast(Session, session).close(self._goodbye()))
+        before = self.handover.let_go if self.handover is not None and await self.handover.begin() else None
+        await leave.pace(
+            [cast(Session, one) for one in sessions],
+            over_s,
+            lambda session: session.close(self._goodbye()),
+            before,
+        )
         del sessions
         try:
             async with asyncio.timeout(_LAST_WAIT_S):
@@ -208,6 +218,8 @@ class Node:
         await asyncio.gather(*self._leaving, return_exceptions=True)
         if self.recovery is not None:
             await self.recovery.close()
+        if self.handover is not None:
+            await self.handover.close()
         await self.hub.close()
         await self.upstream.close()
         await self.broker.close()

@@ -32,6 +32,7 @@ class Settings:
     drain_s: float = 0.0  # RG_DRAIN_SECONDS: SIGTERM spreads its closes over this; 0 = at once
     drain_file: str = ""  # RG_DRAIN_FILE: if this file exists at SIGTERM, what it says counts instead (`drain`)
     drain_per_s: float = 0.0  # RG_DRAIN_PER_S: closes per second if that file says 0; 0 = at once
+    handover: bool = False  # RG_HANDOVER=1: the process that ends tells the one in its place who is coming
     lifetime_s: float = 0.0  # RG_LIFETIME_S: a connection is closed at this age, give or take a half; 0 = never
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
     max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows
@@ -90,6 +91,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         drain_s=seconds("RG_DRAIN_SECONDS", default.drain_s, 0),
         drain_file=read_text(env, "RG_DRAIN_FILE", default.drain_file),
         drain_per_s=read_number(env, "RG_DRAIN_PER_S", default.drain_per_s, 0, 1e6),
+        handover=read_text(env, "RG_HANDOVER", "0") == "1",
         lifetime_s=seconds("RG_LIFETIME_S", default.lifetime_s, 0),
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
         max_connections=count("RG_MAX_CONNECTIONS", (most := _connections_by_fd_limit()), 1, most),

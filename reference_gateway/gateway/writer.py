@@ -54,6 +54,11 @@ class Writer:
         self._slow: list[Writable] = []
         self._queue: deque[tuple[Iterator[Writable], bytes, Collection[Writable]]] = deque()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a broadcast has not reached everybody yet."""
+        return bool(self._queue)
+
     def send(self, session: Writable, frame: bytes) -> None:
         """Send one message to one connection."""
         session.transport.write(frame)

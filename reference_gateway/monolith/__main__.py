@@ -8,6 +8,7 @@ RG_BRIDGE                                1: beside other versions, see `bridge`
 RG_ORDER_TOKEN                           who may send clients elsewhere, see `relocation`
 RG_PING_INTERVAL_S, RG_PING_TIMEOUT_S    Engine.IO heartbeat (25, 20)
 RG_POOL_SIZE                             database connections of the process (5)
+RG_DATABASE_TROUBLE                      a file that tells of trouble the database is to be in
 RG_CAPACITY and others                   see `reference_gateway.gate`
 """
 
@@ -19,7 +20,7 @@ import sys
 from reference_gateway.gate import read_capacity
 from reference_gateway.monolith.app import MonolithSettings, build_app
 from reference_gateway.serving import run_part, serve
-from reference_gateway.settings import read_number, read_port, read_text
+from reference_gateway.settings import TROUBLE, read_number, read_path, read_port, read_text
 
 
 def _start() -> None:
@@ -34,6 +35,7 @@ def _start() -> None:
         bridged=read_text(env, "RG_BRIDGE", "0") == "1",
         order_token=read_text(env, "RG_ORDER_TOKEN", ""),
         pool_size=int(read_number(env, "RG_POOL_SIZE", 5, 1, 1000)),
+        trouble_file=read_path(env, TROUBLE),
     )
     host, capacity = read_text(env, "RG_HOST", "127.0.0.1"), read_capacity(env)
     serve(build_app(settings), host, read_port(env), ws="wsproto", capacity=capacity)

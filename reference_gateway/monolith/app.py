@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import socketio
@@ -40,6 +41,7 @@ class MonolithSettings:
     pool_size: int
     bridged: bool = False
     order_token: str = ""
+    trouble_file: Path | None = None
 
 
 def build_app(settings: MonolithSettings) -> Starlette:
@@ -58,7 +60,7 @@ def build_app(settings: MonolithSettings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await RevisionStore.open(settings.database_url, settings.pool_size)
+        store = await RevisionStore.open(settings.database_url, settings.pool_size, settings.trouble_file)
         bridge = Bridge(RedisBroker(settings.redis_url), server) if settings.bridged and settings.redis_url else None
         app.state.sync = Sync(server, store, bridge)
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -29,17 +30,20 @@ from reference_gateway.wire import WireError, edit_of
 log = logging.getLogger(__name__)
 
 
-def build_app(database_url: str, redis_url: str, kept: int = 0, *, patient: bool = False) -> Starlette:
+def build_app(
+    database_url: str, redis_url: str, kept: int = 0, *, patient: bool = False, trouble_file: Path | None = None
+) -> Starlette:
     """Return the service; it opens store and broker when it starts and closes them when it ends.
 
     Args:
         kept: messages that the broker keeps of each collection; 0 = none, and they have no offsets.
+        trouble_file: where trouble of the database is told of, if anywhere.
         patient: whether what cannot be published is kept until it can be, and a replica made the primary if need be.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await RevisionStore.open(database_url)
+        store = await RevisionStore.open(database_url, trouble_file=trouble_file)
         broker = RedisBroker(redis_url, kept=kept, promotes=patient)
         outbox = Outbox(broker) if patient else None
         app.state.collections = Collections(store, broker if outbox is None else outbox, Offsets() if kept else None)

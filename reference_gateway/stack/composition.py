@@ -22,10 +22,12 @@ from typing import Final
 
 from reference_gateway.broker.log import KEPT
 from reference_gateway.health import probe_http, probe_redis
+from reference_gateway.settings import TROUBLE
 from reference_gateway.stack.broker import find_server, redact_url, server_command
 from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
 from reference_gateway.stack.deploy import Tier
+from reference_gateway.stack.faults.link import Link
 from reference_gateway.stack.forking import Nursery
 from reference_gateway.stack.front import Front
 from reference_gateway.stack.part import Part
@@ -40,6 +42,7 @@ LIFETIME_S: Final = 3600.0
 _REST_S_PER_NODE: Final = 0.01  # of those that share a core
 _MANY_NODES: Final = 4  # on a core
 _FRONT_SPARE_S: Final = 15.0  # the front is patient for longer than the heartbeat of the nodes
+_SERVERS: Final = ("broker", "broker-replica")
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -56,6 +59,7 @@ class Composition:
         control_port: where the supervisor's own control server will listen, on loopback.
         front: what stands in front of the gateways, if anything does; then clients know its addresses only.
         order_token: by which nodes know the stack's orders (`relocation`).
+        links: relays on the ways to the embedded broker, if the config asks for them.
         outside_parts: parts that exist but are not ours, for the table (an external broker or database).
     """
 
@@ -68,6 +72,7 @@ class Composition:
     order_token: str
     front: Front | None
     outside_parts: Sequence[Mapping[str, str]]
+    links: Sequence[Link] = ()
 
     @property
     def parts(self) -> list[Part]:
@@ -126,7 +131,9 @@ class _Composer:
         self._fronts = {
             version.name: f"front-{number}" for number, version in enumerate(config.versions, 1) if config.front
         }
+        self._ways = self._find_ways()
         self._ports = self._assign_ports()
+        self._links = [Link(*way, LOOPBACK, self._ports[_way_name(*way)], self._ports[way[1]]) for way in self._ways]
 
     def compose(self) -> Composition:
         return Composition(
@@ -139,6 +146,7 @@ class _Composer:
             order_token=self._order_token,
             front=self._front(),
             outside_parts=self._outside_parts(),
+            links=self._links,
         )
 
     def _assign_ports(self) -> dict[str, int]:
@@ -147,10 +155,24 @@ class _Composer:
         names += ["broker"] if self._embeds_broker else []
         names += ["broker-replica"] if self._embeds_broker and self._is_redundant else []
         names += [name for name, _ in self._nodes]
+        names += [_way_name(*way) for way in self._ways]
         names += self._fronts.values()
         public = {"godserver", *(name for name, _ in self._nodes), *self._fronts.values()}
         hosts = {name: self._config.host if name in public else LOOPBACK for name in names}
         return assign_ports(names, hosts, self._config.port_base)
+
+    def _find_ways(self) -> list[tuple[str, str]]:
+        """Return (consumer, server) of every way to the embedded broker, none unless the ways are to be relays."""
+        if not self._embeds_broker or not self._config.broker_links:
+            return []
+        servers = _SERVERS if self._is_redundant else _SERVERS[:1]
+        consumers = [*(["collections"] if self._config.is_split else []), *(name for name, _ in self._nodes)]
+        ways = [(consumer, server) for consumer in consumers for server in servers]
+        return ways + ([_SERVERS, _SERVERS[::-1]] if self._is_redundant else [])
+
+    def _port_of(self, consumer: str, server: str) -> int:
+        """Return where `consumer` finds `server`."""
+        return self._ports.get(_way_name(consumer, server), self._ports[server])
 
     def _part(
         self, name: str, kind: str, module: str, env: Mapping[str, str], *, version: str = "", path: str = ""
@@ -180,14 +202,19 @@ class _Composer:
         return {**inherited, "PYTHONUNBUFFERED": "1", **self._config.environment, **own}
 
     @property
+    def _database(self) -> dict[str, str]:
+        """What those are told who use the database."""
+        return {"DATABASE_URL": self._database_url, TROUBLE: str(self._data.trouble_file)}
+
+    @property
     def _database_url(self) -> str:
         return self._config.database_url or sqlite_url(self._data.folder / "revisions.sqlite3")
 
-    @property
-    def _redis_url(self) -> str:
+    def _broker_urls(self, consumer: str) -> str:
         if self._config.redis_url:
             return self._config.redis_url
-        return " ".join(_redis_url(self._ports[name]) for name in ("broker", "broker-replica") if name in self._ports)
+        servers = (name for name in _SERVERS if name in self._ports)
+        return " ".join(_redis_url(self._port_of(consumer, name)) for name in servers)
 
     @property
     def _is_redundant(self) -> bool:
@@ -202,7 +229,7 @@ class _Composer:
             return []
         if not self._is_redundant:
             return [self._broker("broker", None, None)]
-        one, two = self._ports["broker"], self._ports["broker-replica"]
+        one, two = self._port_of("broker-replica", "broker"), self._port_of("broker", "broker-replica")
         return [self._broker("broker", None, two), self._broker("broker-replica", one, one)]
 
     def _broker(self, name: str, follows: int | None, follows_again: int | None) -> Part:
@@ -226,7 +253,7 @@ class _Composer:
         return Nursery(modules, self._environment({}), self._data.log_file("nursery"))
 
     def _collections(self) -> Part:
-        env = {"DATABASE_URL": self._database_url, "REDIS_URL": self._redis_url}
+        env = {**self._database, "REDIS_URL": self._broker_urls("collections")}
         if any(version.session_recovery for version in self._config.versions):
             env["RG_LOG_KEPT"] = str(KEPT)
             env["RG_PATIENT"] = str(int(self._is_redundant))
@@ -251,14 +278,14 @@ class _Composer:
             "RG_CROWDED": str(int(len(self._nodes) > len(os.sched_getaffinity(0)))),
         }
         if version.shape == "monolith":
-            env["DATABASE_URL"] = self._database_url
+            env |= self._database
             if self._config.is_split:
-                env |= {"REDIS_URL": self._redis_url, "RG_BRIDGE": "1"}
+                env |= {"REDIS_URL": self._broker_urls(name), "RG_BRIDGE": "1"}
             elif self._config.needs_broker and (version.broker_for_one_node or self._config.nodes > 1):
-                env["REDIS_URL"] = self._redis_url.split()[0]
+                env["REDIS_URL"] = self._broker_urls(name).split()[0]
         else:
             env |= {
-                "REDIS_URL": self._redis_url,
+                "REDIS_URL": self._broker_urls(name),
                 "RG_API_URL": f"http://{LOOPBACK}:{self._ports['api']}",
                 "RG_REUSE_PORT": "1",
                 "RG_DRAIN_SECONDS": "0",
@@ -269,6 +296,7 @@ class _Composer:
                 env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
                 env["RG_RETRY_SLOTS"] = str(int(version.retry_slots))
             if version.handover:
+                env["RG_HANDOVER"] = str(int(not version.session_recovery))  # which is the better way to the same end
                 env["RG_DRAIN_PER_S"] = f"{DRAIN_SHARE * self._config.node_admits_per_s:.9g}"
             if version.dithered_lifetime:
                 env["RG_LIFETIME_S"] = f"{LIFETIME_S:g}"
@@ -326,6 +354,10 @@ class _Composer:
         where = redact_url(self._config.database_url) if self._config.database_url else self._database_url
         parts.append({"name": "storage", "kind": "storage", "url": where})
         return parts
+
+
+def _way_name(consumer: str, server: str) -> str:
+    return f"{consumer} to {server}"
 
 
 def _module_of(version: Version) -> str:

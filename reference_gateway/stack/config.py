@@ -43,6 +43,7 @@ class StackConfig:
         admit_per_s: clients that the nodes of a version with admission control let in together; None = the capacity,
             or 2,000 where that is not limited.
         front: what stands in front of the gateways, "nginx" or nothing; front_limits: what it lets through.
+        broker_links: whether every way to the embedded broker leads through a relay, which can be cut (`faults.link`).
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -65,6 +66,7 @@ class StackConfig:
     admit_per_s: float | None = None
     front: str = ""
     front_limits: Limits = NO_LIMITS
+    broker_links: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None

@@ -1,8 +1,10 @@
-"""The control server of a running stack: deploy, rollout, status, down. Loopback only, one bearer token.
+"""The control server of a running stack: deploy, rollout, faults, status, down. Loopback only, one bearer token.
 
 POST /v1/deploy {"strategy", ..see deploy} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
 POST /v1/rollout {"percent", ..}           -> 200 {"clients", "left", ..} once as many are back; 400, 401, 409, 500
-GET  /v1/status                               -> 200 {"version", "deploy", "parts": [..]}
+PUT  /v1/faults/NAME {"kind", "part", ..see faults} -> 201 {"parts"} when in place; 400, 401, 409
+DELETE /v1/faults/NAME                        -> 200 {"undone": bool} when taken back; 401, 409
+GET  /v1/status                               -> 200 {"version", "deploy", "faults", "parts": [..]}
 POST /v1/down                                 -> 202, then the stack ends
 """
 
@@ -16,8 +18,9 @@ from typing import Any
 
 from aiohttp import web
 
-from reference_gateway.errors import DeployError, DeployRunningError, SettingError
+from reference_gateway.errors import DeployError, DeployRunningError, FaultError, SettingError
 from reference_gateway.stack.deploy import DeployOrder
+from reference_gateway.stack.faults.order import FaultOrder
 from reference_gateway.stack.rollout import Rollout, RolloutOrder
 from reference_gateway.stack.stack import Stack
 
@@ -30,7 +33,7 @@ class Control:
     def __init__(self, stack: Stack, ended: asyncio.Event) -> None:
         self._stack = stack
         self._ended = ended
-        self._deploys: set[asyncio.Task[dict[str, Any]]] = set()
+        self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
         composition = stack.composition
         self._rollouts = Rollout(
             [version.name for version in stack.config.versions],
@@ -42,6 +45,8 @@ class Control:
         app = web.Application(client_max_size=64 * 1024, middlewares=[self._authorize])
         app.router.add_post("/v1/deploy", self._deploy)
         app.router.add_post("/v1/rollout", self._rollout)
+        app.router.add_put("/v1/faults/{name}", self._strike)
+        app.router.add_delete("/v1/faults/{name}", self._heal)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/down", self._down)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -56,10 +61,10 @@ class Control:
         await web.TCPSite(self._runner, "127.0.0.1", self._stack.composition.control_port).start()
 
     async def stop(self) -> None:
-        """Stop listening; a deploy in progress is cancelled, its caller sees the connection end."""
-        for task in self._deploys:
+        """Stop listening; what is in progress is cancelled, its caller sees the connection end."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._deploys, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.cleanup()
 
     @web.middleware
@@ -85,16 +90,34 @@ class Control:
             return _refuse(409, "a deploy is in progress: wait for its end")
         return await self._carry_out(self._rollouts.roll(order))
 
-    async def _carry_out(self, work: Coroutine[Any, Any, dict[str, Any]]) -> web.Response:
-        # In a task of its own: a caller that gives up must not leave the stack half replaced.
-        task = asyncio.create_task(work)
-        self._deploys.add(task)
-        task.add_done_callback(self._deploys.discard)
+    async def _strike(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
         try:
-            return web.json_response(await asyncio.shield(task))
+            order = FaultOrder.parse(json.loads(await request.text() or "{}"))
+        except (SettingError, ValueError) as error:
+            return _refuse(400, str(error))
+
+        async def strike() -> dict[str, Any]:
+            return {"parts": await self._stack.ward.strike(name, order)}
+
+        return await self._carry_out(strike(), status=201)
+
+    async def _heal(self, request: web.Request) -> web.Response:
+        async def heal() -> dict[str, Any]:
+            return {"undone": await self._stack.ward.heal(request.match_info["name"])}
+
+        return await self._carry_out(heal())
+
+    async def _carry_out(self, work: Coroutine[Any, Any, dict[str, Any]], status: int = 200) -> web.Response:
+        # In a task of its own: a caller that gives up must not leave the stack half changed.
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return web.json_response(await asyncio.shield(task), status=status)
         except SettingError as error:
             return _refuse(400, str(error))
-        except DeployRunningError as error:
+        except (DeployRunningError, FaultError) as error:
             return _refuse(409, str(error))
         except DeployError as error:
             return _refuse(500, str(error))

@@ -56,6 +56,11 @@ class DataFolder:
         """Where a deploy leaves the seconds over which an ending node spreads its closes."""
         return self.folder / "drain-seconds"
 
+    @property
+    def trouble_file(self) -> Path:
+        """Where users of the database look for its trouble (`storage.trouble`)."""
+        return self.folder / "database-trouble.json"
+
     def log_file(self, name: str) -> Path:
         """Return the log of the part `name`."""
         return self._log_dir / f"{name}.log"

@@ -119,7 +119,7 @@ class Deployer:
     """Carries out deploys, one at a time; `current` is the order in progress.
 
     Args:
-        tiers: the parts that are replaced together; a stack without one of them lacks its key, or has no parts there.
+        tiers: the parts that are replaced together; one that a stack does not have is empty.
     """
 
     def __init__(self, supervisor: Supervisor, tiers: Mapping[Tier, Sequence[Part]], drain_file: Path) -> None:
@@ -127,6 +127,12 @@ class Deployer:
         self._tiers = tiers
         self._drain_file = drain_file
         self.current: DeployOrder | None = None
+
+    @property
+    def strategies(self) -> Mapping[Tier, Sequence[Strategy]]:
+        """What this stack can be asked for, by tier."""
+        nodes = [find(part.version) for part in self._tiers["gateway"]]
+        return {"gateway": strategies_of(nodes), **({"api": ["all-at-once", "rolling"]} if self._tiers["api"] else {})}
 
     async def deploy(self, order: DeployOrder) -> dict[str, Any]:
         """Replace every process of a tier as `order` says; return {"replaced": [names], "seconds": duration}.
@@ -138,11 +144,11 @@ class Deployer:
         """
         if self.current is not None:
             raise DeployRunningError(f"a deploy ({self.current.strategy}) is in progress: wait for its end")
-        parts = self._tiers.get(order.tier, ())
-        if not parts:
+        if order.tier not in self.strategies:
             raise SettingError(f"this stack has no {order.tier}")
-        if order.tier == "gateway" and order.strategy not in strategies_of([find(part.version) for part in parts]):
+        if order.strategy not in self.strategies[order.tier]:
             raise SettingError(f"{order.strategy}: nodes of this version cannot share a port")
+        parts = self._tiers[order.tier]
         self.current = order
         started_s = time.monotonic()
         try:

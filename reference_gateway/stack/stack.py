@@ -1,7 +1,7 @@
 """The running stack: start in layers, describe, deploy, end. `up.py` gives it signals and a terminal.
 
-start: nursery, broker -> (collections, api, gateways side by side) -> godserver -> control -> ready file
-end:   ready file -> control -> all parts together, at most END_S
+start: links, nursery, broker -> (collections, api, gateways side by side) -> godserver -> control -> ready file
+end:   ready file -> control -> faults taken back -> all parts together, at most END_S
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from reference_gateway.stack.composition import Composition, compose
 from reference_gateway.stack.config import StackConfig
 from reference_gateway.stack.data import DataFolder
 from reference_gateway.stack.deploy import Deployer
+from reference_gateway.stack.faults.ward import Ward
 from reference_gateway.stack.ready import SCHEMA, claim_state_file, withdraw, write_ready
 from reference_gateway.stack.supervisor import Supervisor
 
@@ -43,6 +44,8 @@ class Stack:
         self._nursery = self.composition.nursery
         self._supervisor = Supervisor(config.start_timeout_s, self._nursery)
         self.deployer = Deployer(self._supervisor, self.composition.tiers, data.drain_file)
+        self.ward = Ward(self._supervisor, self.composition.parts, self.composition.links, data.trouble_file)
+        data.trouble_file.unlink(missing_ok=True)  # a stack that was killed may have left it
         self._state_file: Path | None = None
         self._started_s = time.monotonic()
 
@@ -61,9 +64,11 @@ class Stack:
             # What a killed stack left there would tell a waiting caller that this one is ready.
             self.config.ready_file.unlink(missing_ok=True)
         try:
+            for link in self.composition.links:
+                await link.start()
             await self._nursery.start()
         except OSError as error:
-            raise PartFailedError(f"the nursery cannot be started: {error}") from None
+            raise PartFailedError(f"the nursery or a link cannot be started: {error}") from None
         if self.composition.front is not None:
             await self.composition.front.prepare(self.composition.gateways)
         for layer in self.composition.layers:
@@ -83,7 +88,7 @@ class Stack:
 
     def describe(self) -> dict[str, Any]:
         """Return the content of the ready file (schema in `ready.py`), control token included."""
-        gateways = self.composition.gateways
+        gateways, offers = self.composition.gateways, self.ward.offers
         return {
             "schema": SCHEMA,
             "version": self.config.version_label,
@@ -91,12 +96,15 @@ class Stack:
             "nodes": len(gateways),
             "bootstrap_url": self.composition.bootstrap_url,
             "gateway_urls": self.composition.client_urls,
-            "control": {"url": self.control_url, "token": self.token},
+            "control": {"url": self.control_url, "token": self.token, "deploys": self.deployer.strategies},
             "parts": [
-                *(part.describe() for part in self.composition.parts),
+                *({**part.describe(), "faults": offers[part.name]} for part in self.composition.parts),
                 {"name": "control", "kind": "control", "pid": os.getpid(), "url": self.control_url},
                 {"name": "nursery", "kind": "nursery", "pid": self._nursery.pid, "url": "-"},
-                *({**part, "pid": None} for part in self.composition.outside_parts),
+                *(
+                    {**part, "pid": None, "faults": offers.get(part["name"], [])}
+                    for part in self.composition.outside_parts
+                ),
             ],
         }
 
@@ -108,6 +116,7 @@ class Stack:
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "deploy": None if order is None else order.strategy,
+            "faults": self.ward.describe(),
             "parts": [
                 {**part.describe(), "state": str(part.state), "restarts": part.restarts}
                 for part in self.composition.parts
@@ -118,10 +127,13 @@ class Stack:
         """End every process, by force after a short grace; withdraw the files that announced them."""
         withdraw(self.config.ready_file)
         withdraw(self._state_file)
+        await self.ward.heal_all()
         await self._supervisor.stop_all(self.composition.parts, END_S)
         await self._nursery.end()
         for part in self.composition.parts:
             part.release()
+        for link in self.composition.links:
+            link.close()
         log.info("all parts have ended")
 
     def kill(self) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from reference_gateway.errors import SettingError
 from reference_gateway.storage.location import with_driver
 from reference_gateway.storage.schema import collections, metadata, revisions
+from reference_gateway.storage.suffering import suffer
 
 _WRITES: Final = "reference_gateway_writes"
 _BUSY_TIMEOUT_MS: Final = 10_000
@@ -48,12 +49,13 @@ class RevisionStore:
         )
 
     @classmethod
-    async def open(cls, url: str, pool_size: int = 5) -> RevisionStore:
+    async def open(cls, url: str, pool_size: int = 5, trouble_file: Path | None = None) -> RevisionStore:
         """Connect to `url` and create what is missing of the schema.
 
         Args:
             url: see `location`, e.g. `sqlite:////tmp/r.sqlite3` or `mysql://user:password@host/database`.
             pool_size: connections kept; an await for a free one is what a saturated pool looks like.
+            trouble_file: where trouble of the database is told of (`trouble`); None = never any.
 
         Raises:
             SettingError: the database cannot be reached or used; the message hides the password.
@@ -73,6 +75,8 @@ class RevisionStore:
         if _is_sqlite(engine):
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        if trouble_file is not None:
+            suffer(engine, trouble_file)
         store = cls(engine)
         try:
             await store._create_schema()

@@ -73,7 +73,7 @@ def hook() -> Iterator[Hook]:
             self.end_headers()
             self.wfile.write(told.answer[1])
 
-        do_GET = do_POST = do_PUT = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Keep the test's output clean."""

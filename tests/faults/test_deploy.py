@@ -25,7 +25,7 @@ def test_check_refuses_a_target_without_control_and_names_the_way_out(context) -
 
 @pytest.mark.e2e
 def test_apply_posts_the_strategy_with_the_token(context, hook) -> None:
-    context.control = Control(hook.url, "s3cret")
+    context.control = Control(hook.url, "s3cret", deploys={"gateway": ["rolling"]})
     hook.answer = (200, b'{"replaced": ["gateway-1", "gateway-2"], "seconds": 1.2}')
     fault = deploy(strategy="rolling", drain_seconds=2.5)
     assert fault.check(context) == []
@@ -33,7 +33,14 @@ def test_apply_posts_the_strategy_with_the_token(context, hook) -> None:
     fault.undo(context)
     ((method, path, headers, body),) = hook.requests
     assert (method, path, headers["authorization"]) == ("POST", "/v1/deploy", "Bearer s3cret")
-    assert json.loads(body) == {"strategy": "rolling", "drain_seconds": 2.5}
+    assert json.loads(body) == {
+        "strategy": "rolling",
+        "drain_seconds": 2.5,
+        "tier": "gateway",
+        "pace_s": 0.0,
+        "close_code": None,
+        "retry_after_s": None,
+    }
     assert context.lines == ["deploy: rolling deploy of 2 processes done"]
 
 
@@ -66,3 +73,16 @@ def test_apply_fails_when_nobody_listens(context) -> None:
     context.control = Control("http://127.0.0.1:1", "t")
     with pytest.raises(FaultFailedError, match=r"POST http://127.0.0.1:1/v1/deploy: .*refused"):
         deploy().apply(context)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"strategy": "blue-green"}, '"blue-green"; allowed is all-at-once or rolling'),
+        ({"tier": "api"}, 'the api of this target cannot be deployed "all-at-once"; it has none'),
+    ],
+)
+def test_check_refuses_what_the_version_does_not_have(context, keys, said) -> None:
+    context.control = Control("http://127.0.0.1:1", "t", deploys={"gateway": ("all-at-once", "rolling")})
+    (refusal,) = deploy(**keys).check(context)
+    assert refusal.endswith(said)

@@ -14,5 +14,5 @@ def test_table_names_every_kind_of_fault_and_its_choices() -> None:
     assert '### `[[faults]]` with `kind = "command"`' in text
     assert "### `[faults.http]`" in text
     assert '| `strategy` | `"all-at-once"` |' in text
-    assert "One of `all-at-once`, `rolling`." in text
+    assert "One of `all-at-once`, `rolling`, `blue-green`." in text
     assert "| `duration` | required |" in text

@@ -55,13 +55,14 @@ def faults_happen_in_the_run(profile: Profile) -> Iterator[Objection]:
 
 
 def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
-    """Only a stack that we started can be deployed; hooks need an address."""
+    """Only a stack that we started can be deployed or have its parts broken; hooks need an address."""
     for number, fault in enumerate(profile.faults):
         key = f"faults.{number}"
-        if fault.kind == "deploy" and profile.target.stack != "reference":
+        if fault.needs_stack and profile.target.stack != "reference":
             yield Objection(
                 (f"{key}.kind", "target.stack"),
-                'found "deploy", which needs target.stack = "reference"; other targets deploy by "command" or "http"',
+                f'found "{fault.kind}", which needs target.stack = "reference"'
+                + ('; other targets deploy by "command" or "http"' if fault.kind == "deploy" else ""),
             )
         if fault.kind == "rollout":
             yield from _rollout_fits(profile, key)
