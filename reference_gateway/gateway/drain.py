@@ -18,6 +18,8 @@ from pathlib import Path
 
 from reference_gateway import wire
 
+from .settings import Settings
+
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +36,12 @@ class DrainOrder:
     seconds: float | None = None
     code: int | None = None
     retry_after_s: float | None = None
+
+    def over_s(self, settings: Settings, clients: int) -> float:
+        """Return the seconds of this drain: as ordered, or at the pace of the version, or the setting."""
+        if self.seconds == 0 and settings.drain_per_s:
+            return clients / settings.drain_per_s
+        return settings.drain_s if self.seconds is None else self.seconds
 
     def farewell(self, own: Callable[[], wire.CloseCode], rng: random.Random) -> wire.CloseCode:
         """Return what to close the next client with; `own` is the node's own choice, asked only where it counts."""

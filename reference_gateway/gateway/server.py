@@ -26,7 +26,7 @@ from reference_gateway.relocation import PATH as LEAVE_PATH
 
 from . import handshake, leave, packets
 from .admission import open_admission
-from .drain import DrainOrder, read_order
+from .drain import read_order
 from .framing import FrameReader, text_frame
 from .handover import Handover
 from .heartbeat import Heartbeat
@@ -39,7 +39,7 @@ from .rounds import work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
-from .upstream import Upstream
+from .upstream import open_upstream
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -80,15 +80,7 @@ class Node:
             tokens = Tokens(settings.session_key.encode(), settings.session_lifetime_s)
             self.recovery = Recovery(tokens, self.hub, keeper, self.measures, settings.subscribe_timeout_s)
         self.handover = Handover(settings.node, broker, self.hub) if settings.handover else None
-        self.upstream = Upstream(
-            settings.api_url,
-            settings.node,
-            self.measures,
-            connections=settings.upstream_connections,
-            outstanding=settings.upstream_outstanding,
-            per_client=settings.upstream_per_client,
-            timeout_s=settings.upstream_timeout_s,
-        )
+        self.upstream = open_upstream(settings, self.measures)
         self.polling = Polling(self)
         self.admission = open_admission(settings)
         self.load = Load(settings.budget, settings.load_metric)
@@ -149,7 +141,7 @@ class Node:
         return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
-        """Accept no more, tell every client to go at the pace of `_drain_s`, and wait a moment for them to leave.
+        """Accept no more, tell every client to go at the pace of this drain, and wait a moment for them to leave.
 
         A node in rounds that may drop them all at once leaves that to `hang_up`.
         """
@@ -158,7 +150,7 @@ class Node:
             server.close()
         sessions = list(self.heartbeat)
         order = read_order(self.settings.drain_file)
-        over_s = self._drain_s(order, len(sessions))
+        over_s = order.over_s(self.settings, len(sessions))
         self._goodbye = partial(order.farewell, self.farewell, self._rng)
         if self.settings.rest_s and not over_s:
             return
@@ -196,12 +188,6 @@ class Node:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
         return leave.answer(len(leaving))
-
-    def _drain_s(self, order: DrainOrder, connections: int) -> float:
-        """Return the seconds of this drain: as ordered, or at the pace of the version, or the setting."""
-        if order.seconds == 0 and self.settings.drain_per_s:
-            return connections / self.settings.drain_per_s
-        return self.settings.drain_s if order.seconds is None else order.seconds
 
     def farewell(self) -> wire.CloseCode:
         """Return what to close a client with that may come back: with a slot, if this node hands them out."""

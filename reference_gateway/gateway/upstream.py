@@ -28,6 +28,7 @@ from reference_gateway.settings import POOL_IDLE_S
 
 from . import packets
 from .measures import Measures
+from .settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -191,3 +192,16 @@ class Upstream:
             return _Answer(answer["args"], emissions)
         except (AttributeError, KeyError, TypeError, packets.PacketError) as error:
             raise UpstreamError("malformed", "the API answered nonsense") from error
+
+
+def open_upstream(settings: Settings, measures: Measures) -> Upstream:
+    """Return the upstream that the settings ask for."""
+    return Upstream(
+        settings.api_url,
+        settings.node,
+        measures,
+        connections=settings.upstream_connections,
+        outstanding=settings.upstream_outstanding,
+        per_client=settings.upstream_per_client,
+        timeout_s=settings.upstream_timeout_s,
+    )

@@ -11,7 +11,6 @@ from random import Random
 import pytest
 
 from reference_gateway import wire
-from reference_gateway.broker.memory import MemoryBroker
 from reference_gateway.gateway.drain import DrainOrder, due, read_order
 from reference_gateway.gateway.server import Node
 from reference_gateway.gateway.settings import Settings
@@ -38,13 +37,8 @@ def test_drain_file_counts_before_the_setting_when_it_holds_seconds(
     if content is not None:
         file.write_text(content)
 
-    async def drain_s() -> float:
-        node = Node(replace(Settings(), drain_s=3.0, drain_file=str(file)), MemoryBroker())
-        found = node._drain_s(read_order(str(file)), connections=100)
-        await node.close()
-        return found
-
-    assert asyncio.run(drain_s()) == seconds
+    settings = replace(Settings(), drain_s=3.0, drain_file=str(file))
+    assert read_order(str(file)).over_s(settings, clients=100) == seconds
 
 
 @pytest.mark.parametrize(("content", "seconds"), [('{"seconds": 0}', 0.5), ('{"seconds": 2}', 2.0), (None, 0.0)])
@@ -55,13 +49,8 @@ def test_pace_of_the_version_counts_in_a_deploy_that_names_no_seconds(
     if content is not None:
         file.write_text(content)
 
-    async def drain_s() -> float:
-        node = Node(replace(Settings(), drain_per_s=200.0, drain_file=str(file)), MemoryBroker())
-        found = node._drain_s(read_order(str(file)), connections=100)
-        await node.close()
-        return found
-
-    assert asyncio.run(drain_s()) == seconds
+    settings = replace(Settings(), drain_per_s=200.0, drain_file=str(file))
+    assert read_order(str(file)).over_s(settings, clients=100) == seconds
 
 
 def test_no_more_clients_are_closed_than_the_pace_allows_however_few_they_are() -> None:
