@@ -17,11 +17,12 @@ Whether a kind lasts, and what it holds so that no two of them meet, its profile
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from loadtest.errors import ExitCode, LoadtestError
 from loadtest.profile.model import Profile
+from loadtest.relay.control import Remote
 
 
 class FaultFailedError(LoadtestError):
@@ -55,6 +56,10 @@ class FaultContext(Protocol):
     @property
     def variables(self) -> Mapping[str, str]:
         """Names and values handed to a command in its environment, such as `run`."""
+
+    @property
+    def relays(self) -> Sequence[Remote]:
+        """The relays between clients and gateways; none without a [relay]."""
 
     @property
     def profile(self) -> Profile:

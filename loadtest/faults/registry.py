@@ -22,6 +22,11 @@ from loadtest.faults.half_open import HalfOpenFault
 from loadtest.faults.http import HttpFault
 from loadtest.faults.kill import KillFault
 from loadtest.faults.mute import MuteFault
+from loadtest.faults.network_bandwidth import NetworkBandwidthFault
+from loadtest.faults.network_cut import NetworkCutFault
+from loadtest.faults.network_delay import NetworkDelayFault
+from loadtest.faults.network_jitter import NetworkJitterFault
+from loadtest.faults.network_stall import NetworkStallFault
 from loadtest.faults.partition import PartitionFault
 from loadtest.faults.replica_lag import ReplicaLagFault
 from loadtest.faults.rollout import RolloutFault
@@ -38,6 +43,11 @@ FAULTS: dict[str, Callable[[Any], Fault]] = {
     "half-open": HalfOpenFault,
     "http": HttpFault,
     "mute": MuteFault,
+    "network-bandwidth": NetworkBandwidthFault,
+    "network-cut": NetworkCutFault,
+    "network-delay": NetworkDelayFault,
+    "network-jitter": NetworkJitterFault,
+    "network-stall": NetworkStallFault,
     "slow-reader": SlowReaderFault,
     "slowloris": SlowlorisFault,
     "rollout": RolloutFault,

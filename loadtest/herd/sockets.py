@@ -13,6 +13,7 @@ import os
 import resource
 import ssl
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -109,6 +110,15 @@ class Target:
         host_header = parts.netloc.rpartition("@")[2]
         first, *others = (cls(url, *end, host_header, parts.hostname, path, context, name) for end in ends)
         return replace(first, others=tuple(others))
+
+    def through(self, routes: Mapping[str, str]) -> Target:
+        """Return the same URL reached by a relay, where `routes` names one for its address ("HOST:PORT")."""
+        for end in (self, *self.others):
+            route = routes.get(f"{end.address[0]}:{end.address[1]}")
+            if route is not None:
+                host, _, port = route.rpartition(":")
+                return replace(self, family=_socket.AF_INET, address=(host, int(port)), others=())
+        return self
 
 
 def connect(target: Target, source: str | None, *, late_acks: bool = False) -> tuple[int, str | None]:

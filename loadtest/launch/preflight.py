@@ -24,11 +24,15 @@ SPARE_SHARE = 0.1
 """Share of a process's file limit that is left alone: its own files, ZMQ, reconnects that overlap."""
 WORTH_A_WORKER = 500
 """Connections below which one more process costs more than it brings."""
+UNEVEN = 1.2
+"""How much more than its share one of several relays gets at most: the kernel deals connections by a hash."""
 NODE_FILES = 256
 """Open files that a gateway node of the reference stack keeps for itself before it calls itself full."""
 
 CLIENT_BYTES = 1_000
 """User space of one client connection. Measured: 1.0 kB, slots, ledger and pending frames included."""
+RELAY_BYTES = 1_500
+"""Memory of one end of a connection in a relay, without its kernel socket."""
 GATEWAY_BYTES = 1_600
 """User space of one connection in a gateway node. Measured: 1.5-1.6 kB (growth of RSS at 18,900 connections)."""
 SOCKET_BYTES = 3_000
@@ -77,11 +81,13 @@ class Demand:
     """Connections that a target on this machine holds; 0: the target is elsewhere."""
     nodes: int = 0
     """Gateway processes that are started for the run and share the connections served."""
+    relays: int = 0
+    """Relay processes between clients and gateways, which share the connections and hold two ends of each."""
 
     @property
     def sockets(self) -> int:
         """Return the ends of connections on this machine."""
-        return self.connections + self.served
+        return self.connections * (3 if self.relays else 1) + self.served
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def findings(machine: Machine, demand: Demand) -> list[Finding]:
     return [
         open_files(machine, demand),
         *([node_files(machine, demand)] if demand.nodes else []),
+        *([relay_files(machine, demand)] if demand.relays else []),
         system_files(machine, demand),
         ports(machine, demand),
         memory(machine, demand),
@@ -183,6 +190,22 @@ def node_files(machine: Machine, demand: Demand) -> Finding:
     if machine.nofile > NODE_FILES:
         choices = (f"target.nodes of at least {ceil(demand.served / (machine.nofile - NODE_FILES))}",)
     return Finding(limit, machine.nofile, need, ok=False, choices=choices, lines=file_lines(machine, need))
+
+
+def relays_for(connections: int, nofile: int) -> int:
+    """Return how many relays carry `connections`: each takes two files, and chance deals them not quite evenly."""
+    return max(1, ceil(2 * UNEVEN * connections / usable_files(nofile)))
+
+
+def relay_files(machine: Machine, demand: Demand) -> Finding:
+    """Judge the file limit of a relay: two files for each connection, of which it may get more than its share."""
+    uneven = UNEVEN if demand.relays > 1 else 1.0
+    limit = "open files per relay"
+    need = ceil(2 * uneven * demand.connections / demand.relays / (1 - SPARE_SHARE))
+    if need <= machine.nofile:
+        return Finding(limit, machine.nofile, need, ok=True)
+    choice = f"relay.processes of at least {relays_for(demand.connections, machine.nofile)}"
+    return Finding(limit, machine.nofile, need, ok=False, choices=(choice,), lines=file_lines(machine, need))
 
 
 def file_lines(machine: Machine, need: int) -> tuple[str, ...]:
@@ -231,8 +254,9 @@ def memory(machine: Machine, demand: Demand) -> Finding:
     client = MARGIN * (CLIENT_BYTES + SOCKET_BYTES + QUEUED_BYTES)
     gateway = MARGIN * (GATEWAY_BYTES + SOCKET_BYTES + QUEUED_BYTES)
     base = BASE_BYTES + demand.workers * PROCESS_BYTES
-    base += demand.nodes * NODE_BYTES + (STACK_BYTES if demand.nodes else 0)
-    need = ceil(base + demand.connections * client + demand.served * gateway)
+    base += demand.nodes * NODE_BYTES + (STACK_BYTES if demand.nodes else 0) + demand.relays * PROCESS_BYTES
+    relay = MARGIN * 2 * (RELAY_BYTES + SOCKET_BYTES) if demand.relays else 0
+    need = ceil(base + demand.connections * (client + relay) + demand.served * gateway)
     if machine.memory_bytes is None or need <= machine.memory_bytes:
         return Finding(limit, machine.memory_bytes, need, ok=True)
     each = (need - base) / max(1, demand.connections)

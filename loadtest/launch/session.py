@@ -36,8 +36,9 @@ from loadtest.launch.children import Children
 from loadtest.launch.crew import Crew
 from loadtest.launch.machine import raise_open_files, read_machine
 from loadtest.launch.probe import probe_all
+from loadtest.launch.relaying import Relays
 from loadtest.launch.stack import ReferenceStack
-from loadtest.launch.staffing import Staff, check, files_of_fullest, refuse, staff_for
+from loadtest.launch.staffing import Staff, check, files_of_fullest, refuse, relay_processes, staff_for
 from loadtest.metrics import thresholds
 from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
@@ -121,6 +122,7 @@ class _Session:
         self._recorder: Recorder | None = None
         self._children = Children()
         self._stack: ReferenceStack | None = None
+        self._relays: Relays | None = None
         self._crew: Crew | None = None
         self._environment: Environment | None = None
         self._port = 0
@@ -163,12 +165,17 @@ class _Session:
             except KeyboardInterrupt:  # nothing was measured, and the folder says so
                 return recorder.finish(str(Phase.RAMP)), folder.path
             recorder.profile = self._profile
+            relays = self._relays
+            if relays is not None:
+                recorder.last_facts = lambda: {"relay": relays.figures()}
             surroundings = Surroundings(
                 workers=staff.all_workers,
                 publishers=staff.all_publishers,
                 deaths=self._deaths,
                 stack_death=self._stack_death,
+                relay_death=lambda: None if relays is None else relays.death(),
                 control=control,
+                relays=() if relays is None else relays.remotes,
                 memory_before=memory_before,
                 files=0 if self._options.force else files_of_fullest(self._profile, staff),
                 patience_s=self._options.expect_timeout_s if staff.expects else WORKERS_TIMEOUT_S,
@@ -239,6 +246,12 @@ class _Session:
             ready = self._stack.wait_ready()
             self._profile = self._profile.with_gateways(ready.gateway_urls, f"{ready.bootstrap_url}?client={{client}}")
             control = Control(ready.control_url, ready.control_token, ready.faults, ready.deploys)
+        if self._profile.relay is not None:
+            self._relays = Relays(
+                self._profile.target.urls, relay_processes(self._profile, read_machine()), folder.logs_dir
+            )
+            self._relays.wait_ready()
+            self._profile = self._profile.with_routes(self._relays.routes)
         if self._crew is not None:
             self._crew.wait_ready()
         logger.info("master on port %d, %s", self._port, staff)
@@ -293,6 +306,8 @@ class _Session:
             self._environment.runner.quit()
             cast(Any, self._environment.runner).server.close()
         self._children.stop(timeout_s=7.0)
+        if self._relays is not None:
+            self._relays.stop()
         if self._stack is not None:
             self._stack.stop()
         for watched in self._watched:

@@ -8,7 +8,7 @@ Law: whatever stands in the way is said before anything is started, all of it to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from urllib.parse import urlsplit
 
@@ -97,13 +97,21 @@ def files_of_fullest(profile: Profile, staff: Staff) -> int:
     return ceil(largest / (1 - preflight.SPARE_SHARE))
 
 
+def relay_processes(profile: Profile, machine: Machine) -> int:
+    """Return how many relays carry the population: as the profile says, or as many as its files take."""
+    if profile.relay is None:
+        return 0
+    return profile.relay.processes or preflight.relays_for(profile.population.connections, machine.nofile)
+
+
 def check(profile: Profile, staff: Staff, machine: Machine, bind: Address | None) -> list[str]:
     """Return everything that stands in the way of the run, as sentences; [] when nothing does.
 
     Args:
         bind: where the master is to listen; None: a free port of the loopback.
     """
-    found = preflight.findings(machine, demand_of(profile, staff))
+    demand = replace(demand_of(profile, staff), relays=relay_processes(profile, machine))
+    found = preflight.findings(machine, demand)
     if bind is not None:
         found.append(preflight.port_free(bind.host, bind.port))
     wrong = preflight.refusals(found)
@@ -113,6 +121,8 @@ def check(profile: Profile, staff: Staff, machine: Machine, bind: Address | None
                 'target.stack = "reference" listens on 127.0.0.1, which workers on other machines cannot reach;'
                 " start reference-gateway up --host ADDRESS by itself and give --target"
             )
+        if profile.relay is not None:
+            wrong.append("the [relay] listens on 127.0.0.1, which workers on other machines cannot reach; leave it out")
         local = [url for url in _addresses(profile) if is_loopback(_host(url))]
         if local and profile.target.stack is None:
             wrong.append(f"the target {', '.join(local)}: workers on other machines cannot reach our loopback")

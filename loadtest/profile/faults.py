@@ -20,6 +20,13 @@ from loadtest.profile.client_faults import (
     SlowReaderFault,
 )
 from loadtest.profile.fault import FaultBase
+from loadtest.profile.network_faults import (
+    NetworkBandwidthFault,
+    NetworkCutFault,
+    NetworkDelayFault,
+    NetworkJitterFault,
+    NetworkStallFault,
+)
 from loadtest.profile.quantities import Seconds
 from loadtest.profile.section import HttpRequest
 
@@ -33,6 +40,11 @@ __all__ = [
     "HalfOpenFault",
     "HttpFault",
     "MuteFault",
+    "NetworkBandwidthFault",
+    "NetworkCutFault",
+    "NetworkDelayFault",
+    "NetworkJitterFault",
+    "NetworkStallFault",
     "RolloutFault",
     "SlowReaderFault",
     "SlowlorisFault",
@@ -128,6 +140,11 @@ Fault = Annotated[
     | SlowReaderFault
     | SlowlorisFault
     | MuteFault
+    | NetworkDelayFault
+    | NetworkJitterFault
+    | NetworkBandwidthFault
+    | NetworkStallFault
+    | NetworkCutFault
     | RolloutFault
     | part.KillFault
     | part.DownFault

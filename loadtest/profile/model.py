@@ -22,6 +22,7 @@ from loadtest.profile.placeholders import render
 from loadtest.profile.population import Population
 from loadtest.profile.quantities import Seconds
 from loadtest.profile.redaction import redacted
+from loadtest.profile.relay import Relay
 from loadtest.profile.scale import Scale
 from loadtest.profile.section import Section, Several
 from loadtest.profile.target import Target
@@ -57,6 +58,9 @@ class Profile(Section):
         default=None, description="What a client sends for each of its channels; without it, connected is subscribed."
     )
     publish: Publish = Field(default_factory=Publish, description="What is published.")
+    relay: Relay | None = Field(
+        default=None, description="A TCP relay between clients and gateways, started by the run, for network faults."
+    )
     ramp: Ramp = Field(default_factory=Ramp, description="How the population connects.")
     phases: Phases = Field(default_factory=Phases, description="The phases around the measured one.")
     faults: Several[Fault] = Field(default=(), description="What goes wrong on purpose.")
@@ -186,6 +190,7 @@ class Profile(Section):
             content["target"].get("bootstrap", {}).pop("url", None)
         for table, key in self.files_in(content):
             table[key] = Path(table[key]).name
+        content.get("relay", {}).pop("routes", None)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -218,6 +223,11 @@ class Profile(Section):
             bootstrap = bootstrap.model_copy(update={"url": bootstrap_url})
         target = self.target.model_copy(update={"urls": tuple(urls), "bootstrap": bootstrap})
         return self.model_copy(update={"target": target})
+
+    def with_routes(self, routes: Mapping[str, str]) -> Profile:
+        """Return the same profile whose population connects through a relay: address of each gateway -> the relay's."""
+        assert self.relay is not None
+        return self.model_copy(update={"relay": self.relay.model_copy(update={"routes": dict(routes)})})
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def make_herd(
     server_name = profile.target.tls.server_name if profile.target.tls else None
 
     def resolve(url: str) -> Target:
-        return Target.of(url, context, server_name)
+        target = Target.of(url, context, server_name)
+        return target if profile.relay is None or not listening else target.through(profile.relay.routes)
 
     targets = [resolve(url) for url in profile.target.urls]
     bootstrap = None

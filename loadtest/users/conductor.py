@@ -9,7 +9,7 @@ record is finished. A fault that failed makes the run invalid: what was to be me
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import gevent
@@ -21,6 +21,7 @@ from loadtest.errors import ResultsError, RunInvalidError, UsageError
 from loadtest.faults.fault import Control, Fault
 from loadtest.faults.schedule import Schedule, Slot
 from loadtest.pacing.phases import Phase, Timeline
+from loadtest.relay.control import Remote
 from loadtest.users.profile_users import Publisher
 from loadtest.users.recorder import Recorder
 from loadtest.users.striker import Striker
@@ -35,16 +36,18 @@ class Surroundings:
     """What the conductor needs of the processes around it.
 
     deaths: returns (pid, sentence) of workers that ended since the last call. stack_death: says why the stack under
-    test is gone, or None. control: of a stack that was started for this run. memory_before: bytes available on the
-    machine before anything was started; 0 = unknown. patience_s: how long to wait for the workers.
-    files: how many each herd worker has to be able to open; 0 = whatever they can.
+    test is gone, or None; relay_death the same of a relay, which is ours. control: of a stack that was started for this
+    run. memory_before: bytes available on the machine before anything was started; 0 = unknown. patience_s: how long to
+    wait for the workers. files: how many each herd worker has to be able to open; 0 = whatever they can.
     """
 
     workers: int
     publishers: int
     deaths: Callable[[], Iterable[tuple[int, str]]]
     stack_death: Callable[[], str | None]
+    relay_death: Callable[[], str | None] = lambda: None
     control: Control | None = None
+    relays: Sequence[Remote] = ()
     memory_before: int = 0
     patience_s: float = WORKERS_TIMEOUT_S
     files: int = 0
@@ -65,7 +68,7 @@ class Conductor:
         self._record = recorder
         self._profile = profile
         self._around = surroundings
-        self.striker = Striker(recorder, faults, surroundings.control)
+        self.striker = Striker(recorder, faults, surroundings.control, surroundings.relays)
         self._timeline = Timeline(
             profile.ramp.timeout_s,
             profile.phases.warmup_s,
@@ -179,6 +182,11 @@ class Conductor:
             record.verdict.invalid.append("No worker was left, so the run ended early.")
             record.broken = True
             self.interrupt("Every worker was lost.")
+        lost = self._around.relay_death()
+        if lost is not None:
+            record.verdict.invalid.append(f"A relay ended during the run: {lost}.")
+            record.broken = True
+            self.interrupt(f"A relay ended: {lost}.")
         death = self._around.stack_death()
         if death is not None:
             record.verdict.failed.append(f"The stack under test ended during the run: {death}.")

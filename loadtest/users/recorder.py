@@ -68,6 +68,7 @@ class Recorder:
         over: the sentence that says why the run ended early, or None.
         broken: it ended early because a part of it broke, not because somebody wished it.
         memory: bytes per held connection, of the workers and of the whole machine.
+        last_facts: asked at the end for more keys of run.json.
         before_line: is shown each interval before it is closed (Locust's own table is fed from it).
     """
 
@@ -90,6 +91,7 @@ class Recorder:
         self.broken = False
         self.memory: tuple[float | None, float | None] = (None, None)
         self.before_line: Callable[[Sums], None] = lambda _: None
+        self.last_facts: Callable[[], Mapping[str, Any]] = dict
         self.books = self._new_books(0)
         self._observer = observer
         self._thresholds = thresholds
@@ -245,7 +247,7 @@ class Recorder:
             self.profile,
             self.folder,
             self._thresholds,
-            self._facts,
+            {**self._facts, **self.last_facts()},
             memory=self.memory,
             end_ns=end_ns,
             clock_error_ns=self.bridge.clock_error_ns(),

@@ -12,7 +12,7 @@ Two faults that hold the same thing are never in place together.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import gevent
 import gevent.event
@@ -24,6 +24,7 @@ from loadtest.faults.registry import build_faults
 from loadtest.herd.affliction import merge_facts, told
 from loadtest.profile import faults as tables
 from loadtest.profile.model import Profile
+from loadtest.relay.control import Remote
 from loadtest.users.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,17 @@ class Striker:
     Args:
         faults: the profile's faults by name, built and checked.
         control: of a stack that was started for this run; None: a target that is not ours.
+        relays: between clients and gateways.
     """
 
-    def __init__(self, record: Recorder, faults: Mapping[str, Fault], control: Control | None) -> None:
+    def __init__(
+        self,
+        record: Recorder,
+        faults: Mapping[str, Fault],
+        control: Control | None,
+        relays: Sequence[Remote] = (),
+    ) -> None:
+        self.relays = relays
         self._record = record
         self._control = control
         self._faults = dict(faults)

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import bench_connect, bench_fanout, bench_lag, bench_merge, bench_scale
+from tests.bench import bench_connect, bench_fanout, bench_lag, bench_merge, bench_relay, bench_scale
 from tests.bench.figure import Figure
 from tests.bench.programs import Unavailable
 from tests.bench.scale import FULL, QUICK, Scale
@@ -26,6 +26,7 @@ BENCHES: dict[str, Callable[[Scale], list[Figure]]] = {
     "fanout": bench_fanout.run,
     "connect": bench_connect.run,
     "lag": bench_lag.run,
+    "relay": bench_relay.run,
     "scale": bench_scale.run,
 }
 SCHEMA = "loadtest.bench/1"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,8 @@ class Context:
     orders: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     relieved: list[str] = field(default_factory=list)
     hit: int = 10
+    relays: list[Any] = field(default_factory=list)
+    profile: Any = field(default_factory=lambda: SimpleNamespace(seed=1))
     outcome: dict[str, object] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     facts: dict[str, dict[str, object]] = field(default_factory=dict)

@@ -108,6 +108,7 @@ BROKEN = [
     ("faults=[{ kind = 'blackhole', duration = '9.5s', at = '4s' }]", "faults.0.duration", 'at most "8.1s"'),
     ("faults=[{ kind = 'mute', name = 'a' }, { kind = 'mute', name = 'b', after_steady = '9s' }]", "faults.1.kind", '"a" is in place, and both hold mute'),  # noqa: E501
     ("faults=[{ kind = 'mute', name = 'a', duration = '3s' }, { kind = 'mute', name = 'b', after_steady = '2s' }]", "faults.1.kind", "give one a duration"),  # noqa: E501
+    ("faults=[{ kind = 'network-cut' }]", "faults.0.kind", "needs a [relay]"),
     ("faults=[{ kind = 'mute', number = 20000 }]", "faults.0.number", "10,000"),
     ("faults=[{ kind = 'drop', share = '0%' }]", "faults.0.share", "more than 0%"),
     ("faults=[{ kind = 'drop', strategy = 'rolling' }]", "faults.0.strategy", "after_steady, share, number, kind, how"),

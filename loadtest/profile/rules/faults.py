@@ -10,6 +10,7 @@ from itertools import combinations
 from loadtest.profile.client_faults import Aim
 from loadtest.profile.faults import Fault
 from loadtest.profile.model import Profile
+from loadtest.profile.network_faults import NetworkFault
 from loadtest.profile.rules.objection import Objection, Rule, wrong_url
 from loadtest.profile.wording import show, show_time
 
@@ -63,6 +64,10 @@ def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
                 (f"{key}.kind", "target.stack"),
                 f'found "{fault.kind}", which needs target.stack = "reference"'
                 + ('; other targets deploy by "command" or "http"' if fault.kind == "deploy" else ""),
+            )
+        if isinstance(fault, NetworkFault) and profile.relay is None:
+            yield Objection(
+                (f"{key}.kind", "relay"), f'found "{fault.kind}", which needs a [relay] for the clients to go through'
             )
         if fault.kind == "rollout":
             yield from _rollout_fits(profile, key)

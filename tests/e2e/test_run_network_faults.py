@@ -1,0 +1,113 @@
+"""Faults of the network in whole runs: through a relay of several processes, seen in latencies, drops and the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from .topics import TOPICS
+
+pytestmark = pytest.mark.e2e
+
+PROFILE = (
+    """
+name = "network"
+duration = "{duration}"
+
+[target]
+dialect = "websocket"
+url = "{url}/feed"
+
+[relay]
+processes = 2
+
+[population]
+connections = 60
+herd_size = 20
+
+[[population.channels]]
+name = "topic-{{n}}"
+count = 4
+
+[reconnect]
+policy = "fixed"
+delay = "200ms"
+
+[ramp]
+rate = "400/s"
+{faults}
+"""
+    + TOPICS
+)
+
+FAULTS = """
+[[faults]]
+kind = "network-delay"
+delay = "300ms"
+direction = "down"
+share = "50%"
+after_steady = "1s"
+duration = "1s"
+
+[[faults]]
+kind = "network-cut"
+share = "50%"
+after_steady = "3s"
+duration = "1s"
+"""
+
+
+def test_what_the_relay_does_is_what_the_clients_see(loadtest_run, websocket_target) -> None:
+    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=40, duration="6s", faults=FAULTS))
+    assert run.wait(60) == 0, run.said
+    result = run.result
+    assert result["reasons"] == []
+    delay, cut = result["events"]
+    assert 15 <= delay["fault"]["connections"] <= 45
+    assert 15 <= cut["fault"]["connections"] <= 45
+    assert cut["dropped"] == cut["fault"]["connections"]
+    assert 0.2 < result["fanout"]["latency_ms"]["max"] / 1000 < 1.0, "late by 300 ms, none by much more"
+    assert result["fanout"]["latency_ms"]["p50"] < 200
+    assert cut["recovery"]["t_conn_s"]["100"] is not None
+    relay = result["relay"]
+    assert relay["processes"] == 2
+    assert relay["accepted"] >= 60 + cut["dropped"]
+    assert relay["down_bytes"] > result["fanout"]["delivered"] * 50
+    assert result["connections"]["at_end"] == 60
+
+
+def test_a_harness_that_is_killed_takes_its_relays_with_it(loadtest_run, websocket_target) -> None:
+    stall = '[[faults]]\nkind = "network-stall"\nafter_steady = "500ms"\n'
+    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=20, duration="60s", faults=stall))
+    run.until_said("network-stall at 60 connections", 30)
+    relays = relay_pids(run.process.pid)
+    assert len(relays) == 2
+    run.process.kill()
+    run.process.wait()
+    deadline = time.monotonic() + 10
+    while (websocket_target.count()["sockets"] or alive(relays)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert websocket_target.count()["sockets"] == 0
+    assert not alive(relays)
+
+
+def test_a_relay_that_dies_makes_the_run_invalid(loadtest_run, websocket_target) -> None:
+    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=20, duration="60s", faults=""))
+    run.until_said("mark=hold", 30)
+    os.kill(relay_pids(run.process.pid)[0], signal.SIGKILL)
+    assert run.wait(30) == 3, run.said
+    assert any("A relay ended during the run: relay-" in reason for reason in run.result["reasons"])
+
+
+def relay_pids(parent: int) -> list[int]:
+    """Return the relays among a process's children."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"loadtest.relay" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
