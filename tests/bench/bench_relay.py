@@ -51,9 +51,7 @@ def run(scale: Scale) -> list[Figure]:
                 costs.append((measure.cpu_ns(relay.pid) - before) / trips / 2 / 1000)
                 relayed.append(median(through))
                 p99.append(quantiles(through, n=100)[98] - quantiles(plain, n=100)[98])
-                carried.append(
-                    _carried_per_s(front, 0.2 if quick else 1.0) / _carried_per_s(gateway, 0.2 if quick else 1.0)
-                )
+                carried.append(_carried_per_s(gateway, seconds) / _carried_per_s(front, seconds))
     added = [each - other for each, other in zip(relayed, direct, strict=True)]
     detail = f"{median(relayed):.0f} us / {median(direct):.0f} us"
     return [
