@@ -76,6 +76,6 @@ def serve(form: Form, web: WebOptions, conduct: Conduct, keep: Keep, say: Callab
         say("warning: whoever reaches this web UI can start runs and break things; --web-login asks for a password")
     front = Front(form, conduct, web.out, Address(web.host, web.port, password), say, keep)
     if web.autostart:
-        front.order(form.profile)
+        front.order([form.profile])
     front.serve()
     return typer.Exit(int(exit_code(front.last)) if front.last is not None else 0)

@@ -75,6 +75,12 @@ def _seen(shapes: Sequence[Mapping[str, Any]], key: str) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list):  # of tables, such as faults: what each is called says enough for a sentence
+        called = [
+            str(each.get("name") or each.get("kind") or "one") if isinstance(each, dict) else str(each)
+            for each in value
+        ]
+        value = ", ".join(called) or "none"
     text = str(value)
     return text if len(text) <= 40 else text[:39] + "\N{HORIZONTAL ELLIPSIS}"
 

@@ -23,7 +23,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest.clock import NS_PER_S, now_ns
-from loadtest.errors import ExitCode, LoadtestError, UsageError
+from loadtest.errors import ExitCode, LoadtestError, ResultsError, UsageError
 from loadtest.metrics import thresholds
 from loadtest.pacing.phases import Phase
 from loadtest.results.folder import RunFolder
@@ -36,6 +36,7 @@ from loadtest.users.master_bridge import MasterBridge
 from loadtest.users.muster import Needs, users_of
 from loadtest.users.publisher_user import PublisherUser
 from loadtest.users.recorder import Observer, Recorder
+from loadtest.users.reporting import report_path
 from loadtest.users.striker import Striker
 
 logger = logging.getLogger(__name__)
@@ -256,7 +257,11 @@ class PlainRun:
             self._onlooker.leave(run)
         self._leave(exit_code(run))
         reasons = "; ".join(run["reasons"]) or "every threshold held"
-        logger.info("%s: %s -- loadtest report %s", run["verdict"], reasons, recorder.folder.path)
+        logger.info("%s: %s -- %s", run["verdict"], reasons, recorder.folder.path)
+        try:
+            logger.info("report: %s", report_path(recorder.folder.path))
+        except ResultsError as error:
+            logger.warning("no report: %s", error)
 
     def _drain(self, recorder: Recorder) -> None:
         """Stop publishing, and wait until the last message has arrived or is lost."""

@@ -2,6 +2,7 @@
 
     profiles on the shelf --Offer--> choices with descriptions, defaults
     fields of the form --read--> load_profile(--set, --target) --> Profile, or everything that is wrong
+                       --series--> one after the other, two versions in turn (A B, B A ...), as `bench-versions` does
 
 Law: the form can say nothing that the command line could not: its fields become overrides, checked by the same rules.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtest.compare.interleaving import there_and_back
 from loadtest.errors import UsageError
 from loadtest.profile.loader import load_profile
 from loadtest.profile.model import Profile
@@ -25,6 +27,8 @@ from loadtest.users.attach import without_faults
 BETWEEN = " \N{EM DASH} "
 AS_PROFILE = "as the profile says"
 NO_FAULT = "none"
+NO_OTHER = "nothing"
+RUNS = ("1", "2", "5")
 STRATEGIES = {"all at once": "all-at-once", "rolling, node by node": "rolling"}
 EARLY_SHARE = 0.25
 """Where a profile has no deploy, one from the form comes after this share of its duration."""
@@ -128,6 +132,8 @@ class Form:
             "profile": _choice([offer.label for offer in self.offers], "what to run"),
             "stack_deploy": _choice([AS_PROFILE, NO_FAULT, *STRATEGIES], "in the middle of the run"),
             "stack_version": _choice([AS_PROFILE, *self._versions], "of the reference stack, started for the run"),
+            "versus": _choice([NO_OTHER, *self._versions], "a second version, run in turn with the first"),
+            "runs": _choice(RUNS, "of each version, one after the other; a verdict needs 5"),
         }
 
     def defaults(self) -> list[dict[str, Any]]:
@@ -143,6 +149,26 @@ class Form:
             }
             for offer in self.offers
         ]
+
+    def series(self, fields: Mapping[str, str]) -> list[Profile]:
+        """Return the profiles to run, one after the other.
+
+        Raises:
+            UsageError, ProfileError: everything that is wrong with the fields.
+        """
+        first, other, runs = self.read(fields), fields.get("versus", NO_OTHER), fields.get("runs", RUNS[0])
+        if runs not in RUNS:
+            raise UsageError(f"runs: {', '.join(RUNS)}")
+        if other in ("", NO_OTHER):
+            return [first] * int(runs)
+        if other not in self._versions:
+            raise UsageError(f"versus: {', '.join(self._versions)}")
+        if first.target.stack is None:
+            raise UsageError("versus: only versions of the reference stack can be run in turn, not a URL")
+        if other == first.target.version:
+            raise UsageError(f"versus: {other} is the first version too; choose another")
+        both = {str(first.target.version): first, other: self.read({**fields, "stack_version": other})}
+        return [both[version] for version, _ in there_and_back(list(both), int(runs))]
 
     def read(self, fields: Mapping[str, str]) -> Profile:
         """Return the profile to run.

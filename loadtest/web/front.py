@@ -1,6 +1,6 @@
 """`loadtest run PROFILE --web`: Locust's page in front, and behind it one run of `loadtest run` after the other.
 
-    browser --Start--> swarm --Profile--> serve (main greenlet) --> conduct --> Watch --> pages
+    browser --Start--> swarm --Profiles--> serve (main greenlet) --> conduct each --> Watch --> pages
                          '<---- it runs, or one sentence why not ----'
     browser --Stop--> Conductor.interrupt: the run ends as by Ctrl-C, what was measured is kept
 
@@ -15,7 +15,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -34,11 +34,11 @@ from loadtest.profile.redaction import safe_text
 from loadtest.results.folder import RunFolder
 from loadtest.users.conductor import Conductor
 from loadtest.users.recorder import Observer
+from loadtest.users.reporting import report_path
 from loadtest.web.form import Form
 from loadtest.web.locust_page import dress, runs_folder
 from loadtest.web.login import add_login
 from loadtest.web.pages import Pages
-from loadtest.web.rendering import report_path
 from loadtest.web.shelf import Shelf
 from loadtest.web.storm import Storm
 from loadtest.web.watch import OVER, READY, Watch, shown_target
@@ -116,7 +116,7 @@ class Front:
         self._orders: Queue = Queue()
         self._conductor: Conductor | None = None
         self._answer: AsyncResult = AsyncResult()
-        self._ending = False
+        self._ending = self._under_way = self._stopped = False
         self.last: Mapping[str, Any] | None = None
         environment = Environment(host=form.target)
         self.watch = Watch(environment.stats)
@@ -172,7 +172,7 @@ class Front:
 
         def swarm() -> Response:
             try:
-                self.start(self._form.read(request.form))
+                self.start(self._form.series(request.form))
             except LoadtestError as error:
                 return jsonify({"success": False, "message": safe_text(str(error)), "host": ""})
             return jsonify({"success": True, "message": "Started", "host": self._environment.host})
@@ -187,31 +187,33 @@ class Front:
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
-    def start(self, profile: Profile) -> None:
-        """Have a run begin; return once it does.
+    def start(self, series: Sequence[Profile]) -> None:
+        """Have runs begin, one after the other; return once the first does.
 
         Raises:
             UsageError: one is under way already, or it could not begin, with the reason.
         """
-        self.order(profile)
+        self.order(series)
         problem = self._answer.get(timeout=START_TIMEOUT_S)
         if problem is not None:
             raise UsageError(problem)
 
-    def order(self, profile: Profile) -> None:
-        """Have a run begin as soon as `serve` comes to it.
+    def order(self, series: Sequence[Profile]) -> None:
+        """Have runs begin, one after the other, as soon as `serve` comes to them.
 
         Raises:
             UsageError: one is under way already.
         """
-        if self.watch.state not in (READY, OVER) or self._ending:
+        if self._under_way or self._ending:
             raise UsageError("a run is under way already; stop it first")
+        self._under_way, self._stopped = True, False
         self._answer = AsyncResult()
-        self.watch.begin(profile.name, shown_target(profile))
-        self._orders.put(profile)
+        self._announce(series, 1)
+        self._orders.put(series)
 
     def stop(self, why: str) -> bool:
-        """End the run under way; what was measured is kept. Return whether there is one."""
+        """End the run under way and those to follow; what was measured is kept. Return whether there is one."""
+        self._stopped = True
         if self._conductor is None:
             return False
         self._conductor.interrupt(why)
@@ -227,8 +229,8 @@ class Front:
         try:
             self._listen()
             self._say(f"web UI: {self.url}  (the live page alone: {self.url}/loadtest/live)")
-            while (profile := self._orders.get()) is not None:
-                self._run(profile)
+            while (series := self._orders.get()) is not None:
+                self._run_all(series)
                 if self._ending:
                     break
         finally:
@@ -253,7 +255,20 @@ class Front:
         shown = "127.0.0.1" if host in ("", "*", "0.0.0.0") else host
         return f"http://{shown}:{self._web_ui.server.server_port}"
 
-    def _run(self, profile: Profile) -> None:
+    def _announce(self, series: Sequence[Profile], number: int) -> None:
+        profile, place = series[number - 1], f", run {number} of {len(series)}" if len(series) > 1 else ""
+        self.watch.begin(profile.name, f"{shown_target(profile)}{place}")
+
+    def _run_all(self, series: Sequence[Profile]) -> None:
+        for number, profile in enumerate(series, 1):
+            if number > 1:
+                self._announce(series, number)
+            if not self._run(profile) or self._stopped or self._ending:
+                break
+        self._under_way = False
+
+    def _run(self, profile: Profile) -> bool:
+        """Run one profile; return whether there is a result."""
         watch = self.watch
         try:
             run, folder = self._conduct(profile, lambda _: watch, self._attend)
@@ -262,7 +277,7 @@ class Front:
             watch.fail(problem)
             self._answer.set(problem)
             self._say(f"{profile.name}: {problem}")
-            return
+            return False
         finally:
             self._conductor = None
         self.last = run
@@ -277,6 +292,7 @@ class Front:
         watch.leave(run)
         self._answer.set(None)  # a run that was interrupted before it began
         self._say(f"{profile.name}: {run['verdict']}  {' '.join(run['reasons'])}  {folder}".rstrip())
+        return True
 
     def _attend(self, conductor: Conductor) -> None:
         self._conductor = conductor

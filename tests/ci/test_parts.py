@@ -12,13 +12,14 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
-import typer.main
 import yaml
 
 from loadtest.cli import app, check_threshold
 from loadtest.errors import ExitCode
 from loadtest.profile.loader import parse_profile
 from loadtest.report.openmetrics import COUNTERS, GAUGES, HISTOGRAMS
+
+from ..command_lines import Refused, parse, shell_commands
 
 CI = Path(__file__).parents[2] / "ci"
 PARTS = ("github/loadtest.yml", "gitlab/loadtest.yml", "container/compose.yaml", "kubernetes/loadtest.yaml")
@@ -86,19 +87,48 @@ def test_shell_of_the_parts_parses() -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_flag_is_one_that_the_command_has(part: str) -> None:
-    command: Any = typer.main.get_command(app)
-    known = {
-        flag
-        for name in ("run", "worker", "gate", "compare", "report")
-        for parameter in command.commands[name].params
-        for flag in parameter.opts
-    }
-    others = {"--no-cache-dir", "--quiet", "--create-home", "--uid", "--build", "--abort-on-container-exit"}
-    others |= {"--exit-code-from", "--for", "--timeout"}
-    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (CI / part).read_text()))
-    assert used - others <= known
+def commands_of(part: str) -> list[list[str]]:
+    """Return the words of every `loadtest` that a part calls, by its shell, its command or its arguments."""
+    content = [each for each in yaml.safe_load_all((CI / part).read_text()) if each]
+    found = []
+
+    def walk(value: Any, key: str) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                walk(inner, str(name))
+        elif key in ("command", "args") and isinstance(value, list):
+            found.append([re.sub(r"\$\{\w+:[-?]?([^}]*)\}", r"\1", word) for word in value])
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner, key)
+        elif key in ("run", "script", "before_script") and isinstance(value, str):
+            found.extend(shell_commands(value, "loadtest"))
+
+    walk(content, "")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("github/loadtest.yml", {"run", "gate"}),
+        ("gitlab/loadtest.yml", {"run", "gate"}),
+        ("container/compose.yaml", {"run", "worker"}),
+        ("kubernetes/loadtest.yaml", {"run", "worker"}),
+    ],
+)
+def test_the_command_takes_every_line_of_a_part(part: str, names: set[str]) -> None:
+    lines = commands_of(part)
+    assert {words[0] for words in lines} == names
+    for words in lines:
+        assert parse(app, words)
+
+
+@pytest.mark.parametrize("wrong", ["loadtest run smoke --junti out.xml", "loadtest gate one", "loadtest run --out"])
+def test_a_line_that_the_command_would_refuse_is_found(wrong: str) -> None:
+    ((words),) = shell_commands(f"if true; then {wrong}; fi", "loadtest")
+    with pytest.raises(Refused):
+        parse(app, words)
 
 
 def test_readme_lists_every_metric_and_every_part() -> None:

@@ -83,6 +83,8 @@ def assert_complete(run: LoadtestRun, connections: int) -> dict:
     fanout = result["fanout"]
     assert fanout["expected"] == fanout["delivered"] > 100
     assert fanout["imbalance"] == fanout["lost"] == fanout["duplicated"] == 0
+    assert "report.html" in run.said
+    assert run.folder.joinpath("report.html").stat().st_size > 1_000_000
     return result
 
 

@@ -27,7 +27,8 @@ PAGES = 3
 WATCHED_S = 5
 
 DRAWN = """() => new Promise((done) => {
-  const drawn = () => document.querySelectorAll(".chart .main-svg").length >= 5;
+  const charts = () => [...document.querySelectorAll(".chart")];
+  const drawn = () => charts().every((chart) => chart.querySelector(".scatterlayer .trace"));
   const look = () => drawn() ? done(performance.now()) : setTimeout(look, 10);
   look();
 })"""

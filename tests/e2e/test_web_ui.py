@@ -137,14 +137,17 @@ def test_two_versions_are_run_and_compared_from_the_page_alone(loadtest_run, ope
 
     page.get_by_role("button", name="New").click()
     choose(page, "profile", "smoke")
-    fill(page, seconds=6, deploy="as the profile says", version="sync")
+    fill(page, seconds=5, deploy="as the profile says", version="sync")
+    choose(page, "versus", "bifrost-1")
+    picture(page, "7-start-two")
     page.locator("form button[type=submit]").last.click()
-    expect(ours(page).locator("#target")).to_contain_text("sync", timeout=SLOW_MS)
+    expect(ours(page).locator("#target")).to_have_text(re.compile("^sync.*, run 1 of 2$"), timeout=SLOW_MS)
+    expect(ours(page).locator("#target")).to_have_text(re.compile("^bifrost-1.*, run 2 of 2$"), timeout=SLOW_MS)
     until_hold(ours(page))
     expect(ours(page).locator("#state")).to_have_text(VERDICT, timeout=SLOW_MS)
     compare_both(page, picture)
     assert end(run, page, other) in (0, 1, 3)
-    assert [events_of(folder) for folder in run.folders] == [["deploy"], ["deploy"]]  # one, though two pressed
+    assert [events_of(folder) for folder in run.folders] == [["deploy"]] * 3  # one each, though two pressed
 
 
 def fill(page: Page, *, seconds: int, deploy: str, version: str) -> None:
@@ -189,24 +192,28 @@ def look_around(page: Page, other: Page, url: str, picture: Picture) -> None:
     picture(page, "5-charts")
     page.get_by_role("tab", name="Live").click()
     expect(ours(page).locator("#state")).to_have_text(VERDICT, timeout=SLOW_MS)
+    with page.expect_popup() as reported:
+        ours(page).get_by_text("Open the report").click()
+    expect(reported.value.locator("h1")).to_contain_text("smoke", timeout=SLOW_MS)
     picture(page, "6-live")
 
 
 def compare_both(page: Page, picture: Picture) -> None:
-    """Tick both runs, compare their versions, open a report."""
+    """Tick the two runs of the series, compare their versions, open a report."""
     page.get_by_role("tab", name="Runs").click()
     rows = ours(page).locator("#runs tbody tr")
-    expect(rows).to_have_count(2)
-    expect(rows.first).to_contain_text("sync")
-    expect(rows.last).to_contain_text("bifrost-1")
-    for box in ours(page).locator("#runs input").all():
-        box.check()
-    picture(page, "7-runs")
+    expect(rows).to_have_count(3)
+    for row, version in ((0, "bifrost-1"), (1, "sync")):
+        expect(rows.nth(row)).to_contain_text(version)
+        rows.nth(row).locator("input").check()
+    expect(ours(page).locator("#picked")).to_have_text("Compare sync (1 run) with bifrost-1 (1 run).")
+    picture(page, "8-runs")
     with page.expect_popup() as compared:
         ours(page).locator("#compare").click()
     expect(compared.value.locator("h1")).to_contain_text("bifrost-1", timeout=SLOW_MS)
     expect(compared.value.locator("h1")).to_contain_text("sync")
-    picture(compared.value, "8-compared")
+    expect(compared.value.get_by_text("The profiles differ")).to_have_count(0)
+    picture(compared.value, "9-compared")
     with page.expect_popup() as reported:
         rows.last.get_by_text("Open").click()
     expect(reported.value.locator("h1")).to_contain_text("smoke", timeout=SLOW_MS)
@@ -256,7 +263,7 @@ def test_plain_locust_shows_the_same_tabs(locust, gateway, open_page, picture) -
     ours(page).locator("#drop button").click()
     expect(ours(page).locator("#answer")).to_have_text("drop struck.")
     expect(ours(page).locator("#events tbody tr").first).to_contain_text("100 %", timeout=SLOW_MS)
-    picture(page, "9-plain-locust")
+    picture(page, "11-plain-locust")
     page.goto("about:blank")
     run.process.send_signal(signal.SIGTERM)
     run.wait(40)

@@ -93,3 +93,25 @@ def test_a_profile_that_cannot_be_read_is_offered_with_its_fault(
     assert "cannot be read" in broken.label
     with pytest.raises(UsageError):
         form("no-such-profile")
+
+
+def test_two_versions_run_in_turn(tmp_path: Path) -> None:
+    series = form().series(fields(versus="sync", runs="2", user_count="150"))
+    assert [profile.target.version for profile in series] == ["bifrost-1", "sync", "sync", "bifrost-1"]
+    assert {profile.population.connections for profile in series} == {150}
+    assert len(form().series(fields(runs="5"))) == 5
+    assert len(form().series(fields())) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"runs": "1000000"}, "runs: 1, 2, 5"),
+        ({"versus": "sync", "stack_version": "sync"}, "choose another"),
+        ({"versus": "sync", "host": "ws://127.0.0.1:9/", "stack_deploy": "none"}, "not a URL"),
+        ({"versus": "no-such"}, "versus: sync, bifrost-1"),
+    ],
+)
+def test_what_cannot_be_run_in_turn_is_said(wrong: dict[str, str], words: str) -> None:
+    with pytest.raises(LoadtestError, match=words):
+        form().series(fields(**wrong))

@@ -4,10 +4,12 @@ import { onTheme } from "./frame.js";
 import { PHASES } from "./words.js";
 
 const STATES = ["subscribed", "subscribing", "opening", "connecting", "waiting"];
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+let palette = {}; // asking for a style makes the browser work out all of them: once per theme
+const colour = (name) => (palette[name] ??= getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+onTheme(() => { palette = {}; });
 const escaped = (text) => String(text).replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]).slice(0, 40);
 const config = { displayModeBar: false, responsive: true, showTips: false };
-const axis = (own) => ({ gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false, automargin: true, fixedrange: true, separatethousands: true, exponentformat: "none", ...own });
+const axis = (own) => ({ gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false, fixedrange: true, separatethousands: true, exponentformat: "none", ...own });
 const line = (name, x, y, role, more = {}) => ({ name, x, y, mode: "lines", line: { color: colour(role), width: 1.75, ...more.line }, hovertemplate: "%{y}", ...more.trace });
 
 function time() {
@@ -16,17 +18,21 @@ function time() {
   return { x: (run.columns.t_s ?? []).map((t) => t / scale), scale, unit, end: end / scale };
 }
 
-function marks({ scale, end }) {
-  const shapes = [], annotations = [];
+function marks({ scale, end }, width) {
+  const lines = { muted: "", event: "" }, annotations = [];
+  const room = end * Math.max(0.12, 64 / Math.max(width - 60, 64)); // that a label takes
   const freeFrom = [-1, -1]; // a label needs room; where both rows are full, a mark keeps only its line
   for (const mark of run.marks) {
     const x = mark.t_s / scale, fault = mark.kind !== "phase";
-    shapes.push({ type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: colour(fault ? "event" : "muted"), width: fault ? 1.5 : 0.75, dash: fault ? "dash" : "dot" } });
+    lines[fault ? "event" : "muted"] += `M${x},0V1`;
     const row = freeFrom.findIndex((free) => x >= free);
     if (row < 0) continue;
-    freeFrom[row] = x + 0.12 * end;
+    freeFrom[row] = x + room;
     annotations.push({ x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", yshift: 13 * row, xanchor: x > 0.8 * end ? "right" : "left", showarrow: false, text: fault ? `<b>${escaped(mark.mark)}</b>` : PHASES[mark.mark] ?? escaped(mark.mark), font: { size: 11, color: colour(fault ? "event" : "muted") } });
   }
+  // All lines of a kind are one shape: a shape each would cost more than the rest of the chart.
+  const shape = (role, width, dash) => ({ type: "path", path: lines[role], xref: "x", yref: "paper", line: { color: colour(role), width, dash } });
+  const shapes = [shape("muted", 0.75, "dot"), shape("event", 1.5, "dash")].filter(({ path }) => path);
   return { shapes, annotations };
 }
 
@@ -36,10 +42,10 @@ function draw(id, traces, layout, axisOfTime = null) {
   const t = axisOfTime;
   Plotly.react(place, traces, {
     font: { family: colour("sans"), size: 12, color: colour("ink") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 48, r: 12, t: 34, b: 34 }, separators: ".,", hovermode: "x unified", showlegend: true,
+    margin: { l: 60, r: 12, t: 34, b: 34 }, separators: ".,", hovermode: "x unified", showlegend: true,
     legend: { orientation: "h", x: 0, y: -0.12, yanchor: "top", traceorder: "normal", font: { size: 11 } },
     hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("rule"), font: { color: colour("ink") } },
-    ...(t ? marks(t) : {}), ...layout,
+    ...(t ? marks(t, place.clientWidth) : {}), ...layout,
     xaxis: axis({ showgrid: false, ...(t ? { range: [0, Math.max(t.end, 1)], ticksuffix: ` ${t.unit}` } : {}), ...layout.xaxis }),
     yaxis: axis({ rangemode: "tozero", ...layout.yaxis }),
   }, config);
@@ -48,11 +54,11 @@ function draw(id, traces, layout, axisOfTime = null) {
 const drawings = {
   states: () => {
     const t = time();
-    draw("chart-states", STATES.map((state) => ({ name: state, x: t.x, y: run.columns[state], stackgroup: "all", mode: "none", fillcolor: colour(state), hovertemplate: "%{y}" })), {}, t);
+    draw("chart-states", STATES.map((state) => ({ name: state, x: t.x, y: run.columns[state], stackgroup: "all", mode: "none", fillcolor: colour(state), hovertemplate: "%{y:,}" })), { yaxis: { tickformat: "~s" } }, t);
   },
   attempts: () => {
     const t = time(), rate = (name) => run.columns[name].map((value, at) => value / run.columns.span_s[at]);
-    draw("chart-attempts", [line("attempts", t.x, run.columns.attempts, "series-1"), line("failed", t.x, rate("failed"), "series-2", { line: { dash: "dash" } }), line("drops", t.x, rate("drops"), "series-3", { line: { dash: "dot" } })], {}, t);
+    draw("chart-attempts", [line("attempts", t.x, run.columns.attempts, "series-1"), line("failed", t.x, rate("failed"), "series-2", { line: { dash: "dash" } }), line("drops", t.x, rate("drops"), "series-3", { line: { dash: "dot" } })], { yaxis: { tickformat: "~s" } }, t);
   },
   fanout: () => {
     const t = time();
@@ -68,12 +74,22 @@ const drawings = {
   generator: () => {
     const t = time();
     draw("chart-generator", [line("lateness p99", t.x, run.columns.lateness_p99_ms, "series-1", { trace: { hovertemplate: "%{y} ms" } }), line("loop lag p99", t.x, run.columns.loop_lag_p99_ms, "series-2", { line: { dash: "dash" }, trace: { hovertemplate: "%{y} ms" } }), line("CPU of the busiest", t.x, run.columns.cpu_max_percent, "series-3", { line: { dash: "dot" }, trace: { yaxis: "y2", hovertemplate: "%{y} %" } })],
-      { yaxis: { ticksuffix: " ms" }, yaxis2: axis({ overlaying: "y", side: "right", range: [0, 100], tickvals: [0, 50, 100], ticktext: ["0 %", "50 %", "100 %"], showgrid: false }), margin: { l: 48, r: 48, t: 34, b: 34 } }, t);
+      { yaxis: { ticksuffix: " ms" }, yaxis2: axis({ overlaying: "y", side: "right", range: [0, 100], tickvals: [0, 50, 100], ticktext: ["0 %", "50 %", "100 %"], showgrid: false }), margin: { l: 60, r: 48, t: 34, b: 34 } }, t);
   },
 };
 
-let wanted = [];
-const redraw = () => { if (run.columns.t_s) wanted.forEach((name) => drawings[name]()); };
+// One chart after the other, from the top: what is seen first is there first, and a click never waits for all of them.
+let wanted = [], due = [];
+function step() {
+  drawings[due.shift()]();
+  if (due.length) setTimeout(step);
+}
+const redraw = () => {
+  if (!run.columns.t_s || !window.Plotly || !wanted.length) return;
+  const resting = !due.length;
+  due = [...wanted];
+  if (resting) step();
+};
 export const drawRun = (...names) => { wanted = names; redraw(); };
 onTheme(redraw);
 
@@ -86,5 +102,5 @@ export function drawRecovery(events) {
     const step = { shape: "hv", dash: styles[at] };
     return [line(`${escaped(event.name)}: subscribed`, [...x, until], all(subscribed), "series-1", { line: step }), line(`${escaped(event.name)}: connected`, [...x, until], all(connected), "series-2", { line: { ...step, width: 1 } })];
   });
-  draw("chart-recovery", traces, { xaxis: { ticksuffix: " s", rangemode: "tozero" }, yaxis: { range: [0, 104], ticksuffix: " %" }, margin: { l: 48, r: 12, t: 10, b: 34 } });
+  draw("chart-recovery", traces, { xaxis: { ticksuffix: " s", rangemode: "tozero" }, yaxis: { range: [0, 104], ticksuffix: " %" }, margin: { l: 60, r: 12, t: 10, b: 34 } });
 }

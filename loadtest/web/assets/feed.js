@@ -39,7 +39,7 @@ function follow() {
   source = new EventSource("stream");
   // What happened before the stream was open is in the history; what is in both is known by its number.
   source.onopen = () => load().catch(() => {});
-  source.onerror = () => changed("silence");
+  source.onerror = () => { changed("silence"); if (!run.names.length) load().catch(() => {}); }; // too many follow: once
   for (const [kind, handle] of Object.entries(handlers)) {
     source.addEventListener(kind, async (event) => {
       const told = JSON.parse(event.data);
@@ -58,5 +58,4 @@ export function start() {
   document.addEventListener("visibilitychange", look);
   addEventListener("pagehide", () => { source?.close(); source = null; });
   look();
-  load().catch(() => {}); // at once, beside the stream
 }

@@ -17,6 +17,9 @@ dress();
 dark.addEventListener("change", dress);
 addEventListener("storage", (event) => { if (event.key === "theme") dress(); });
 
+// Charts come when plotly does; figures do not wait for it.
+document.getElementById("plotly").addEventListener("load", () => redraws.forEach((redraw) => redraw()));
+
 const TONES = { pass: "pass", fail: "fail", invalid: "fail", interrupted: "" };
 const show = (kind) => {
   put("title", run.title || "Gateway load test");
@@ -31,6 +34,9 @@ const show = (kind) => {
   const alert = document.getElementById("alert");
   alert.hidden = !problems.length;
   alert.textContent = problems.join(" ");
+  const after = document.getElementById("after");
+  after.hidden = run.state !== "over" || !run.outcome.run_id;
+  if (!after.hidden) document.getElementById("report").href = `report/${encodeURIComponent(run.outcome.run_id)}`;
 };
 onChange(show);
 export const begin = () => start();

@@ -2,7 +2,7 @@
 import { onChange, run, last } from "./feed.js";
 import { begin } from "./frame.js";
 import { drawRun } from "./charts.js";
-import { clock, count, ms, percent, put } from "./words.js";
+import { clock, count, ms, percent, PHASES, put } from "./words.js";
 
 const STRAINED_MS = 50;
 
@@ -25,8 +25,13 @@ function figures() {
   put("now-lag", lag === null ? "" : `lag ${ms(lag)}, late ${ms(late)}, CPU ${count(cpu)} %`);
 }
 
+function said(mark) {
+  if (mark.kind !== "phase") return mark.text ? `${mark.mark}: ${mark.text}` : mark.mark;
+  return mark.mark === "done" ? "the run is over" : `${PHASES[mark.mark] ?? mark.mark} begins`;
+}
+
 function log() {
-  const entries = [...run.log.map(([t, text]) => [t, text]), ...run.marks.map((mark) => [mark.t_s, `${mark.mark}${mark.kind === "phase" ? " begins" : mark.text ? `: ${mark.text}` : ""}`])];
+  const entries = [...run.log.map(([t, text]) => [t, text]), ...run.marks.map((mark) => [mark.t_s, said(mark)])];
   entries.sort((a, b) => b[0] - a[0]);
   document.getElementById("log").replaceChildren(...entries.slice(0, 60).map(([t, text]) => {
     const item = document.createElement("li"), time = document.createElement("time");

@@ -5,13 +5,30 @@ import { count, ms, NONE, put, seconds } from "./words.js";
 
 const MOST = 60;
 const picked = new Set();
+let listed = [];
 const button = document.getElementById("compare");
 
 function choose() {
   button.disabled = picked.size < 2 || picked.size > MOST;
-  const words = ["Tick runs of two versions (four of each for a verdict); runs of one version count together.", "One ticked: tick another."];
-  put("picked", words[picked.size] ?? (picked.size > MOST ? `At most ${MOST} at once.` : `${picked.size} ticked.`));
+  const words = ["Tick runs of two versions (five of each for a verdict); runs of one version count together.", "One ticked: tick another."];
+  const counts = new Map();
+  for (const entry of listed.filter(({ id }) => picked.has(id)).reverse()) {
+    const name = entry.version ?? entry.profile ?? entry.id;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const chosen = [...counts].map(([name, times]) => `${name} (${times === 1 ? "1 run" : `${times} runs`})`).join(" with ");
+  put("picked", words[picked.size] ?? (picked.size > MOST ? `At most ${MOST} at once.` : counts.size > 1 ? `Compare ${chosen}.` : `${chosen}: tick runs of another version, or compare them with each other.`));
+  const boxes = listed.filter(done);
+  all.checked = boxes.length > 0 && boxes.every(({ id }) => picked.has(id));
+  all.disabled = !boxes.length;
 }
+
+const all = document.getElementById("all");
+const done = (entry) => !entry.problem && entry.verdict !== "unfinished";
+all.addEventListener("change", () => {
+  for (const { id } of listed.filter(done)) if (all.checked) picked.add(id); else picked.delete(id);
+  show();
+});
 
 button.addEventListener("click", () => {
   const query = new URLSearchParams([...picked].map((id) => ["run", id]));
@@ -46,8 +63,7 @@ function row(entry) {
     told.className = "bad wrap";
     return line;
   }
-  const done = entry.verdict !== "unfinished";
-  cell(done ? tick(entry) : "");
+  cell(done(entry) ? tick(entry) : "");
   cell((entry.started_at ?? entry.id).slice(0, 19).replace("T", " "), "th").scope = "row";
   cell(entry.profile);
   cell(entry.version);
@@ -68,8 +84,13 @@ async function refresh() {
   const { runs, left_out } = await getJson("runs.json");
   const ids = new Set(runs.map((entry) => entry.id));
   [...picked].filter((id) => !ids.has(id)).forEach((id) => picked.delete(id));
-  document.querySelector("#runs tbody").replaceChildren(...runs.map(row));
+  listed = runs;
+  show();
   put("left-out", runs.length ? (left_out ? `${left_out} older ones are not listed.` : "") : "No run yet.");
+}
+
+function show() {
+  document.querySelector("#runs tbody").replaceChildren(...listed.map(row));
   choose();
 }
 

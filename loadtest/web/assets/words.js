@@ -1,8 +1,6 @@
 // Figures in words, the same on every page.
-const integer = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-
 export const NONE = "–";
-export const count = (value) => (value === null || value === undefined ? NONE : integer.format(value));
+export const count = (value) => (value === null || value === undefined ? NONE : String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ","));
 export const ms = (value) => {
   if (value === null || value === undefined) return NONE;
   if (value >= 10000) return `${(value / 1000).toFixed(1)} s`;
@@ -22,7 +20,7 @@ export const percent = (share) => {
   return share === 1 ? "100 %" : `${Math.min(99.99, Math.floor(share * 10000) / 100).toFixed(2)} %`;
 };
 export const megabytes = (bytes) => (bytes === null || bytes === undefined ? NONE : `${count(bytes / 1048576)} MB`);
-export const PHASES = { ramp: "ramp", warmup: "warm-up", hold: "hold", drain: "drain" };
+export const PHASES = { ramp: "ramp", warmup: "warm-up", hold: "hold", drain: "drain", done: "end" };
 
 export const put = (id, text, tone) => {
   const place = document.getElementById(id);
