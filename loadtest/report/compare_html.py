@@ -11,7 +11,7 @@ from loadtest.report import compare_words as words
 from loadtest.report import wording as w
 from loadtest.report.chart import Chart
 from loadtest.report.compare_charts import changes_chart, distribution_chart, percentiles_chart, recovery_charts
-from loadtest.report.markup import Html, el, table
+from loadtest.report.markup import Html, el, join, table
 from loadtest.report.page import figure, page, section
 from loadtest.report.summary_sections import verdict_words
 
@@ -46,9 +46,9 @@ def write_comparison_html(comparison: Comparison, writer: TextIO) -> None:
             section(
                 f"metrics-{position}",
                 f"{w.plain(one.candidate.name, 60)} against {w.plain(one.baseline.name, 60)}",
-                table(words.head(one), [words.row(finding) for finding in words.shown(one)], words.headline(one)),
+                _metrics(one),
                 *(el("p", remark) for remark in words.remarks(one)),
-                el("p", words.NOTE, class_="muted"),
+                el("p", words.NOTE + words.WOULD_SHOW, class_="muted"),
                 _place(changes[position]),
             )
             for position, one in enumerate(comparison.versus)
@@ -59,6 +59,18 @@ def write_comparison_html(comparison: Comparison, writer: TextIO) -> None:
     ]
     charts = [chart for chart in (*changes, *recoveries, percentiles, distribution) if chart is not None]
     writer.write(page(f"Comparison: {', '.join(names)}", body, charts))
+
+
+def _metrics(one: Versus) -> Html:
+    """Return the table of the metrics, each verdict beside its metric: on a phone the rest is scrolled to."""
+    *head, verdict = words.head(one)
+    rows = []
+    for finding in words.shown(one):
+        *row, said = words.row(finding)
+        broken = join(row[0].split("."), Html(".<wbr>"))
+        outcome = el("span", said, class_=f"finding-{_TONES[finding.verdict]}")
+        rows.append([broken, outcome, *row[1:]])
+    return table([head[0], verdict, *head[1:]], rows, words.headline(one), class_="metrics")
 
 
 def _banner(one: Versus) -> Html:

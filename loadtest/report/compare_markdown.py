@@ -18,4 +18,4 @@ def write_comparison_markdown(comparison: Comparison, writer: TextIO) -> None:
         if told:
             writer.write("\n" + bullets(told))
         writer.write("\n")
-    writer.write(f"<sub>{escaped(words.NOTE)}</sub>\n")
+    writer.write(f"<sub>{escaped(words.NOTE + words.WOULD_SHOW)}</sub>\n")

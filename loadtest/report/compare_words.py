@@ -16,9 +16,10 @@ from loadtest.report import wording as w
 
 NOTE = (
     "One figure per run; each group's is their geometric mean (mean where a figure is 0, median where one run never "
-    "recovered). Intervals hold 95 % for each metric by itself; a verdict holds over all of them together. "
-    '"Would show" is the smallest change that as many runs find four times out of five.'
+    "recovered). Intervals hold 95 % for each metric by itself; a verdict holds over all of them together."
 )
+WOULD_SHOW = ' "Would show" is the smallest change that as many runs find four times out of five.'
+"""Belongs to the note where that column is shown."""
 SIGNS: dict[Verdict, str] = {"better": "\N{BLACK UP-POINTING TRIANGLE}", "worse": "\N{BLACK DOWN-POINTING TRIANGLE}"}
 SIGNS |= {"no difference": "=", "cannot tell": "?"}
 

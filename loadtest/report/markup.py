@@ -20,7 +20,7 @@ class Html(str):
     __slots__ = ()
 
 
-_VOID = frozenset({"br", "hr", "meta", "col", "path", "circle", "rect"})
+_VOID = frozenset({"br", "wbr", "hr", "meta", "col", "path", "circle", "rect"})
 
 
 def escape(value: object) -> Html:

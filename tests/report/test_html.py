@@ -18,7 +18,7 @@ from loadtest.report.html import render, write_html
 
 from .synthetic import make_intervals, make_marks
 
-VOID = {"br", "hr", "meta", "col", "path", "circle", "rect", "link", "img", "input"}
+VOID = {"br", "wbr", "hr", "meta", "col", "path", "circle", "rect", "link", "img", "input"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m<!--"
 SIX_MB = 6_000_000
 
