@@ -170,6 +170,7 @@ class Node:
                     await self._gone.wait()
         except TimeoutError:
             log.info("%d connections were cut", self._sockets)
+        await self.upstream.settle()
 
     def hang_up(self) -> None:
         """End who is left, if anybody. Call last: the loop must not run again."""

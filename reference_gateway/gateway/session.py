@@ -5,6 +5,7 @@
     OPEN     the 101 and Engine.IO OPEN  frames; only CONNECT is expected CONNECT "/" -> JOINED
     JOINED   Socket.IO CONNECT           frames: events, acks, pongs      DISCONNECT "/" -> OPEN
     CLOSING  our close frame, or answer  watched for the peer's close     peer's close or close grace -> CLOSED
+    PARTING  it may come back            see `parting`                    as CLOSING
     CLOSED   the socket is gone          -
 
 Laws: subscriptions exist only in JOINED. The heartbeat knows a session in OPEN and JOINED. From CLOSING on nothing is
@@ -28,6 +29,7 @@ from . import events, packets
 from .binary import Partial
 from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
 from .namespaces import Aside, Member, frames_of
+from .parting import receive_last
 
 if TYPE_CHECKING:
     from .heartbeat import Pinged
@@ -42,10 +44,11 @@ class State(IntEnum):
     OPEN = 1
     JOINED = 2
     CLOSING = 3
-    CLOSED = 4
+    PARTING = 4
+    CLOSED = 5
 
 
-HEAD, OPEN, JOINED, CLOSING, CLOSED = State
+HEAD, OPEN, JOINED, CLOSING, PARTING, CLOSED = State
 _PING_FRAME = text_frame(packets.PING_TEXT)
 _IGNORED = frozenset({"0", packets.UPGRADE_TEXT, packets.NOOP_TEXT})  # by the official server, from a client
 
@@ -100,6 +103,8 @@ class Session(asyncio.Protocol):
             self._receive_head(data)
         elif state is CLOSING and is_close(data):
             self.transport.close()
+        elif state is PARTING:
+            receive_last(self, data)
 
     def pause_writing(self) -> None:
         """The outgoing queue is full."""
@@ -148,8 +153,9 @@ class Session(asyncio.Protocol):
         if state >= CLOSING:
             return
         self._let_go()
-        self.state = CLOSING
-        self.assembly = None
+        self.state = PARTING if state is JOINED and close.reconnect else CLOSING
+        if self.state is CLOSING:
+            self.assembly = None
         if state is HEAD:
             self.transport.abort()
             return

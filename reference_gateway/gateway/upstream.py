@@ -15,11 +15,12 @@ as a call with `"acknowledged": true`. Bytes are `{"$bytes": "<base64>"}` in eit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import aiohttp
 
@@ -29,6 +30,9 @@ from reference_gateway.settings import POOL_IDLE_S
 from . import packets
 from .measures import Measures
 from .settings import Settings
+
+SETTLE_S: Final = 2.0
+_LOOK_S: Final = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +142,13 @@ class Upstream:
         task = asyncio.get_running_loop().create_task(self._empty(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Return when every call is answered, at the latest after `SETTLE_S`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while self.in_flight:
+                    await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Give up what is under way and close the connections."""

@@ -15,7 +15,7 @@ from reference_gateway.gateway.drain import DrainOrder, due, read_order
 from reference_gateway.gateway.server import Node
 from reference_gateway.gateway.settings import Settings
 
-from .conftest import FakeClient
+from .conftest import FakeClient, masked
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,56 @@ def test_connection_ends_with_a_slot_when_its_time_is_over(run_node: Callable[..
         assert len(set(ended)) > 5
 
     run_node(scenario, lifetime_s=10, ping_interval_s=1, admit_per_s=1000, retry_slots=True)
+
+
+class Calls:
+    """Stands in for the upstream: writes down what it is to carry out."""
+
+    in_flight = 0
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, object, str | None]] = []
+
+    def submit(self, _session: object, event: str, args: list[object], ack: str | None) -> None:
+        self.taken.append((event, args[0], ack))
+
+    async def settle(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def test_what_a_client_said_before_it_heard_of_the_close_is_carried_out_and_not_answered(
+    run_node: Callable[..., None],
+) -> None:
+    async def scenario(node: Node, client_of: type[FakeClient]) -> None:
+        await node.upstream.close()
+        calls = node.upstream = Calls()  # type: ignore[assignment]
+        client, bad = client_of(node).join(), client_of(node).join()
+        drain = asyncio.ensure_future(node.drain())
+        await asyncio.sleep(0.01)
+        client.took(), bad.took()
+        client.send(masked(0x81, b'421["edit",{"text":"a"}]')[:9])
+        client.send(masked(0x81, b'421["edit",{"text":"a"}]')[9:] + masked(0x81, b'42["edit",{"text":"b"}]'))
+        client.send_text('422["subscribe",{"collection":"c"}]')
+        client.send_text("3")
+        assert calls.taken == [("edit", {"text": "a"}, None), ("edit", {"text": "b"}, None)]
+        assert not client.took()
+        client.send(masked(0x88, b"\x03\xe8"))
+        bad.send(masked(0x81, b"42[nonsense"))
+        assert client.transport.closed
+        assert bad.transport.aborted
+        await drain
+
+    run_node(scenario)
+
+
+def test_calls_under_way_are_waited_for_at_the_end_of_a_drain(run_node: Callable[..., None]) -> None:
+    async def scenario(node: Node, _client_of: type[FakeClient]) -> None:
+        node.upstream.in_flight = 1
+        drain = asyncio.ensure_future(node.drain())
+        await asyncio.sleep(0.05)
+        assert not drain.done()
+        node.upstream.in_flight = 0
+        await asyncio.wait_for(drain, 1)
+
+    run_node(scenario)

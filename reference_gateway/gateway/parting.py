@@ -1,0 +1,47 @@
+"""What a client says after we closed and before it has heard of it: carried out, and not answered.
+
+    our close frame --------------->        (no ack may follow it)
+              <---- edit, edit ----         sent before the client knew: `receive_last` carries them out
+              <---- its close frame         the end
+
+Law: only for a client that did nothing wrong and may come back. Its subscriptions are gone with our close frame; what
+it asks about them now is not looked at. Source: RFC 6455, 5.5.1: after a Close frame no data is sent, but received.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from wsproto.frame_protocol import Opcode
+
+from reference_gateway import wire
+
+from . import packets
+from .framing import Assembly, FramingError
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+def receive_last(session: Session, data: bytes) -> None:
+    """Take a chunk of a client that is closed and may not know it yet."""
+    assembly = session.assembly = cast(Assembly | None, session.assembly) or Assembly()
+    try:
+        for kind, payload in session.node.frames.feed(assembly, data):
+            if kind is Opcode.CLOSE:
+                session.transport.close()
+                return
+            if kind is Opcode.TEXT:
+                _carry_out(session, cast(str, payload))
+    except (FramingError, packets.PacketError):
+        session.transport.abort()
+
+
+def _carry_out(session: Session, text: str) -> None:
+    if not text.startswith("4" + packets.EVENT):
+        return
+    packet = packets.parse(text)
+    name, *args = cast(list[object], packet.data)
+    if packet.namespace == "/" and name not in (wire.SUBSCRIBE, wire.UNSUBSCRIBE):
+        session.node.measures.messages_in += 1
+        session.node.upstream.submit(session, cast(str, name), args, None)
