@@ -159,9 +159,10 @@ def connect_text(sid: str, pid: str | None = None, namespace: str = "/") -> str:
     return f'40{where}{{"sid":"{sid}"}}' if pid is None else f'40{where}{{"sid":"{sid}","pid":"{pid}"}}'
 
 
-def connect_error_text(namespace: str, message: str) -> str:
-    """Write CONNECT_ERROR for a namespace other than "/"."""
-    return f"44{namespace},{_encode({'message': message})}"
+def connect_error_text(namespace: str, message: str, data: object = None) -> str:
+    """Write CONNECT_ERROR; `data` is what an application adds to the message."""
+    where = "" if namespace == "/" else f"{namespace},"
+    return f"44{where}{_encode({'message': message} if data is None else {'message': message, 'data': data})}"
 
 
 def packet_text(kind: str, namespace: str, ack: str | None, args: object, attachments: int = 0) -> str:

@@ -1,4 +1,6 @@
-"""What a client says after we closed and before it has heard of it: carried out, and not answered.
+"""What a client says to a node that is on its way out, or that has closed it already without its knowing.
+
+    CONNECT ----------------------->  "44": come back in so many seconds       a node that drains begins nothing new
 
     our close frame --------------->        (no ack may follow it)
               <---- edit, edit ----         sent before the client knew: `receive_last` carries them out
@@ -10,6 +12,7 @@ it asks about them now is not looked at. Source: RFC 6455, 5.5.1: after a Close 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 from wsproto.frame_protocol import Opcode
@@ -17,10 +20,21 @@ from wsproto.frame_protocol import Opcode
 from reference_gateway import wire
 
 from . import packets
-from .framing import Assembly, FramingError
+from .framing import Assembly, FramingError, text_frame
 
 if TYPE_CHECKING:
     from .session import Session
+
+
+def turned_away(session: Session) -> bool:
+    """Refuse a CONNECT, with a slot, if the node is about to end and hands out slots; return whether it did."""
+    node = session.node
+    if not node.draining or node.admission is None or node.admission.slots is None:
+        return False
+    after_s = round(node.admission.slots.take(asyncio.get_running_loop().time()), 3)
+    refusal = packets.connect_error_text("/", "this node is being deployed", {"retry_after_s": after_s})
+    node.writer.send(session, text_frame(refusal))
+    return True
 
 
 def receive_last(session: Session, data: bytes) -> None:

@@ -29,7 +29,7 @@ from . import events, packets
 from .binary import Partial
 from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
 from .namespaces import Aside, Member, frames_of
-from .parting import receive_last
+from .parting import receive_last, turned_away
 
 if TYPE_CHECKING:
     from .heartbeat import Pinged
@@ -328,6 +328,8 @@ class Session(asyncio.Protocol):
             self.node.heartbeat.opening(self)
 
     def _connect(self, namespace: str, auth: object) -> None:
+        if namespace == "/" and turned_away(self):
+            return
         newcomer: Session | Member = self
         if namespace != "/":
             if namespace not in self.node.settings.namespaces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,3 +176,29 @@ def test_calls_under_way_are_waited_for_at_the_end_of_a_drain(run_node: Callable
         await asyncio.wait_for(drain, 1)
 
     run_node(scenario)
+
+
+@pytest.mark.parametrize("slots", [True, False])
+def test_client_that_joins_a_draining_node_is_told_in_the_error_when_to_come_back(
+    run_node: Callable[..., None], slots: bool
+) -> None:
+    async def scenario(node: Node, client_of: type[FakeClient]) -> None:
+        clients = [client_of(node) for _ in range(2)]
+        for one in clients:
+            one.upgrade()
+        drain = asyncio.ensure_future(node.drain())
+        await asyncio.sleep(0)
+        (client,) = [one for one in clients if not one.session.closing]
+        client.send_text("40")
+        (text,) = [payload.decode() for kind, payload in client.took_frames() if kind == 0x81]
+        if slots:
+            refusal = json.loads(text.removeprefix("44"))
+            assert refusal["message"] == "this node is being deployed"
+            assert 0.05 <= refusal["data"]["retry_after_s"] < 1
+        else:
+            assert text.startswith('40{"sid"')
+        for one in clients:
+            one.transport.close()
+        await drain
+
+    run_node(scenario, drain_s=0.2, admit_per_s=100, retry_slots=slots)
