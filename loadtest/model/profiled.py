@@ -70,6 +70,7 @@ def scaled_figures(profile: Profile, events: Iterable[Mapping[str, Any]]) -> dic
     if profile.scale is None:
         return {}
     real = real_storm(profile)
-    facts = scale_facts(real, profile.population.connections, profile.scale.time, events)
+    storms = [event for event in events if event.get("dropped") != 0]  # of a fault that dropped nobody nothing is told
+    facts = scale_facts(real, profile.population.connections, profile.scale.time, storms)
     prediction = prediction_facts(real, predict(real))
     return {"scale": facts, "prediction": {**prediction, "measured_to_predicted": ratios(facts, prediction)}}

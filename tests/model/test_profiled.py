@@ -60,6 +60,12 @@ def test_run_json_holds_both_systems_and_the_prediction() -> None:
     )
 
 
+def test_fault_that_dropped_nobody_is_no_storm() -> None:
+    found = scaled_figures(profile(), [{**EVENT, "dropped": 2000}, {**EVENT, "name": "broker", "dropped": 0}])
+    assert [event["name"] for event in found["scale"]["events"]] == ["deploy"]
+    assert list(found["prediction"]["measured_to_predicted"]) == ["deploy"]
+
+
 def test_profile_without_scale_has_no_storm_to_predict() -> None:
     plain = profile(TEXT)
     assert scaled_figures(plain, [EVENT]) == {}
