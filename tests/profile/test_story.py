@@ -44,5 +44,5 @@ def test_predictions_tell_the_story() -> None:
     hours = {name: predict(real_storm(story(name)), until="99").recovered_s["99"] for name in NAMES}
     assert 6 * 3600 < (hours["sync"] or 0) < 8 * 3600
     assert hours["bifrost-1"] == hours["sync"]
-    for name in ("bifrost-2", "bifrost-3", "bifrost-4", "bifrost-5"):
+    for name in ("bifrost-2", "bifrost-3", "bifrost-4", "bifrost-5", "bifrost-6"):
         assert (hours[name] or 1e9) < 15 * 60, name
