@@ -192,7 +192,7 @@ def sweep_rows(lab: Lab) -> list[list[str]]:
 
 
 def fault_rows(lab: Lab) -> list[list[str]]:
-    """Return a row for each event beside the storm: what it closed, and what it lost."""
+    """Return a row for each fault beside the storm: what it closed, and what it lost."""
     return [
         [
             one.version,
@@ -203,6 +203,7 @@ def fault_rows(lab: Lab) -> list[list[str]]:
         ]
         for one in lab.runs
         for event in w.items(one.run, "events")[1:]
+        if w.dig(event, "announced") is not False  # a paced drain looks like a mass disconnect that nobody announced
     ]
 
 

@@ -59,7 +59,7 @@ def render_lab(lab: Lab) -> str:
 
 
 def _table_section(key: str, title: str, head: tuple[str, ...], rows: list[list[str]]) -> Html | None:
-    return section(key, title, table(head, rows, title)) if rows else None
+    return section(key, title, table(head, rows, title, "thresholds")) if rows else None
 
 
 def curves_chart(lab: Lab) -> Chart | None:

@@ -95,7 +95,8 @@ def test_events_beside_the_storm_say_what_they_closed_and_lost(datas: list[Repor
     run: dict[str, Any] = dict(datas[3].run)
     broker = {**run["events"][0], "name": "broker", "dropped": 0}
     broker["recovery"] = {**broker["recovery"], "secondary_drops": 0, "lost": 17}
-    with_broker = replace(datas[3], run={**run, "events": [run["events"][0], broker]})
+    stranger = {**broker, "name": "unannounced-1", "announced": False}
+    with_broker = replace(datas[3], run={**run, "events": [run["events"][0], broker, stranger]})
     (row,) = fault_rows(tell([datas[0], with_broker]))
     assert row[:4] == ["bifrost-2", "broker", "0", "17"]
 
