@@ -50,7 +50,7 @@ def main() -> None:
     sys.stdout.write(json.dumps({"ready": True}) + "\n")
     sys.stdout.flush()
     while not ending:
-        if relay.turn(TURN_S):
+        if control.sock.fileno() in relay.turn(TURN_S):
             control.serve(relay)
     relay.stop()
 

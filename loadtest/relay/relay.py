@@ -80,6 +80,7 @@ class Relay:
         self._gateways = {listener.fileno(): (listener, address) for listener, address in routes}
         self._ends: dict[int, _End] = {}
         self._pairs: dict[int, _Pair] = {}
+        self._closed: set[int] = set()
         self._due: list[tuple[int, int, _End]] = []
         self._accepted = self._pushed = 0
         for fd in self._gateways:
@@ -92,8 +93,11 @@ class Relay:
         if self._due:
             timeout_s = min(timeout_s, max(0.0, (self._due[0][0] - self._clock()) / NS_PER_S))
         others = []
+        self._closed.clear()
         for fd, mask in self.poller.poll(timeout_s, MAX_EVENTS):
             end = self._ends.get(fd)
+            if fd in self._closed:
+                continue  # of a connection that ended in this turn, whoever has its descriptor now
             if end is not None:
                 self._attend(end, mask)
             elif fd in self._gateways:
@@ -269,6 +273,7 @@ class Relay:
         self.counts["connections"] -= 1
         for end in (pair.client, pair.gateway):
             del self._ends[end.fd]
+            self._closed.add(end.fd)
             _end(end.sock, reset=reset)
 
     # --- weather -----------------------------------------------------------------------------------------------------

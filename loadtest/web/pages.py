@@ -137,7 +137,13 @@ class Pages:
     def recovery(self) -> Response:
         """Answer with the recovery of each event, and what can be struck again."""
         watch = self._watch
-        return jsonify({"events": watch.recovery(), "choices": self._storm.choices(), **watch.head()})
+        return jsonify(
+            {
+                "events": watch.recovery(),
+                **self._storm.offer(),
+                **watch.head(),
+            }
+        )
 
     def workers(self) -> Response:
         """Answer with how each worker is."""

@@ -4,8 +4,9 @@
                  --the same, just now--> {"event": "deploy-2", "joined": true}     both pages see the one event
                  --something else-----> refused, with its name
 
-Laws: one fault at a time. A press within `TOGETHER_S` of the last one of its kind, or while that is still being
-applied, joins it. Commands and HTTP hooks are never taken from a page: only those that the profile names can be struck.
+Laws: one fault is applied at a time. A press within `TOGETHER_S` of the last one of its kind, or while that is still
+being applied, joins it. What lasts and is struck from a page has a duration, so that nobody forgets it, and can be
+taken back before. Commands and HTTP hooks are never taken from a page: only those that the profile names can be struck.
 """
 
 from __future__ import annotations
@@ -22,7 +23,21 @@ from loadtest.profile import faults as profile
 from loadtest.web.watch import Watch
 
 TOGETHER_S = 3.0
-_KEYS = {"deploy": ("strategy", "drain_seconds"), "drop": ("share", "how")}
+_KEYS: dict[str, tuple[str, ...]] = {
+    "deploy": ("strategy", "drain_seconds"),
+    "drop": ("share", "how"),
+    "blackhole": ("share", "duration"),
+    "half-open": ("share", "duration"),
+    "slow-reader": ("share", "bytes_per_s", "duration"),
+    "mute": ("number", "duration"),
+    "slowloris": ("number", "duration"),
+    "network-delay": ("share", "delay", "duration"),
+    "network-jitter": ("share", "jitter", "duration"),
+    "network-bandwidth": ("share", "bytes_per_s", "duration"),
+    "network-stall": ("share", "duration"),
+    "network-cut": ("share", "duration"),
+}
+"""What of each kind a page may say; of those that last, all of it."""
 _ADAPTER: TypeAdapter[profile.Fault] = TypeAdapter(profile.Fault)
 
 
@@ -41,11 +56,26 @@ class Storm:
             return []
         return [{"name": fault.name, "kind": fault.kind} for fault in recorder.profile.faults]
 
+    def lasting(self) -> list[dict[str, Any]]:
+        """Return the kinds that last and can be struck in this run, each with its keys."""
+        striker = self._watch.striker
+        relayed = striker is not None and bool(striker.relays)
+        return [
+            {"kind": kind, "keys": list(keys)}
+            for kind, keys in _KEYS.items()
+            if "duration" in keys and (relayed or not kind.startswith("network-"))
+        ]
+
+    def in_place(self) -> list[str]:
+        """Return the names of the faults that can be taken back."""
+        return [] if self._watch.striker is None else list(self._watch.striker.in_place)
+
     def press(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Strike, or join what was struck just now.
 
         Args:
-            order: {"kind": "deploy" | "drop", its parameters} or {"kind": "again", "name": a fault of the profile}.
+            order: {"kind": one of `_KEYS`, its parameters}, {"kind": "again", "name": a fault of the profile} or
+                {"kind": "back", "name": a fault in place}.
 
         Raises:
             UsageError: there is nothing to strike, the order is wrong, or another fault is under way.
@@ -55,6 +85,9 @@ class Storm:
             raise UsageError("no run is under way")
         if watch.line.get("phase") == str(Phase.DRAIN):
             raise UsageError("the run is in its drain: nothing is published that a fault could disturb")
+        if order.get("kind") == "back":
+            striker.take_back(str(order.get("name")))
+            return {"event": order["name"], "joined": False, "ago_s": 0.0, "back": True}
         settings = self._settings(order)
         now = self._clock()
         if self._last is not None and self._last[0] is striker:
@@ -77,7 +110,10 @@ class Storm:
                     return fault
             raise UsageError("the profile has no such fault")
         if not isinstance(kind, str) or kind not in _KEYS:
-            raise UsageError('a fault struck from the page is "deploy", "drop", or one of the profile')
+            listed = ", ".join(f'"{each}"' for each in _KEYS)
+            raise UsageError(f"a fault struck from the page is {listed}, or one of the profile")
+        if "duration" in _KEYS[kind] and not order.get("duration"):
+            raise UsageError("duration: a fault that lasts and is struck from the page has one")
         given = {key: order[key] for key in _KEYS[kind] if key in order}
         try:
             return _ADAPTER.validate_python({"kind": kind, **given})

@@ -216,6 +216,43 @@ def test_a_cut_resets_both_sides_and_who_comes_next(world: World) -> None:
     assert world.hears(peer) == b"back"
 
 
+def test_news_of_a_connection_that_has_just_ended_are_nobodys(world: World) -> None:
+    """Both ends break at once and a new client waits: its descriptors are those of the old, whose news come last."""
+    client, peer = world.pair()
+    for sock in (client, peer):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    (old,) = world.relay._pairs.values()
+    newcomer = world.client()
+    news = [(old.client.fd, select.EPOLLERR), (world.front.fileno(), select.EPOLLIN), (old.gateway.fd, select.EPOLLERR)]
+    poller = world.relay.poller
+    world.relay.poller = Once(poller, news)  # type: ignore[assignment]
+    assert world.relay.turn(0) == []
+    world.relay.poller = poller
+    assert old.closed
+    (new,) = world.relay._pairs.values()
+    assert {new.client.fd, new.gateway.fd} & {old.client.fd, old.gateway.fd}
+    newcomer.sendall(b"hello")
+    world.until(lambda: new.stands)
+    world.step()
+    peer, _ = world.gateway.accept()
+    world.open.append(peer)
+    assert world.hears(peer) == b"hello"
+
+
+class Once:
+    """A poller that tells prepared news."""
+
+    def __init__(self, poller: select.epoll, news: list[tuple[int, int]]) -> None:
+        self._poller, self._news = poller, news
+
+    def poll(self, *_: object) -> list[tuple[int, int]]:
+        return self._news
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._poller, name)
+
+
 def test_only_the_share_is_struck(world: World) -> None:
     pairs = [world.pair() for _ in range(12)]
     half = impair("cut", share=0.5)

@@ -10,6 +10,7 @@ import pytest
 from loadtest.clock import FakeClock
 from loadtest.errors import UsageError
 from loadtest.faults.drop import DropFault
+from loadtest.relay.control import Remote
 from loadtest.web.storm import TOGETHER_S, Storm
 from loadtest.web.watch import Watch
 
@@ -74,10 +75,10 @@ def test_a_fault_of_the_profile_can_be_struck_again_by_its_name(watch: Watch, st
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        ({"kind": "command", "command": "touch /tmp/x"}, 'is "deploy", "drop", or one of the profile'),
-        ({"kind": "http", "http": {"url": "http://x/"}}, 'is "deploy", "drop", or one of the profile'),
-        ({}, 'is "deploy", "drop", or one of the profile'),
-        ({"kind": ["deploy"]}, 'is "deploy", "drop", or one of the profile'),
+        ({"kind": "command", "command": "touch /tmp/x"}, 'is "deploy", "drop", .*or one of the profile'),
+        ({"kind": "http", "http": {"url": "http://x/"}}, 'is "deploy", "drop", .*or one of the profile'),
+        ({}, 'is "deploy", "drop", .*or one of the profile'),
+        ({"kind": ["deploy"]}, 'is "deploy", "drop", .*or one of the profile'),
         ({"kind": "again", "name": "other"}, "no such fault"),
         ({"kind": "deploy", "strategy": "sideways"}, "strategy"),
         ({"kind": "deploy", "drain_seconds": -1}, "drain_seconds"),
@@ -92,6 +93,40 @@ def test_what_is_wrong_is_said_and_nothing_struck(
         storm.press(order)
     assert watch.striker is not None
     assert watch.striker.under_way == ()
+
+
+def test_what_lasts_has_a_duration_and_can_be_taken_back(
+    watch: Watch, storm: Storm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watch.striker is not None
+    done: list[str] = []
+    monkeypatch.setattr(watch.striker, "afflict", lambda name, order: done.append(f"+{name} {order['kind']}") or 5)
+    monkeypatch.setattr(watch.striker, "relieve", lambda name: done.append(f"-{name}") or {})
+    with pytest.raises(UsageError, match="duration: a fault that lasts"):
+        storm.press({"kind": "blackhole", "share": "10%"})
+    storm.press({"kind": "blackhole", "share": "10%", "duration": "60s", "after_steady": "9s"})
+    with gevent.Timeout(5):
+        while not storm.in_place():
+            gevent.sleep(0)
+    assert storm.in_place() == ["blackhole"]
+    assert storm.press({"kind": "back", "name": "blackhole"})["back"] is True
+    with gevent.Timeout(5):
+        while storm.in_place():
+            gevent.sleep(0)
+    assert done == ["+blackhole blackhole", "-blackhole"]
+    with pytest.raises(UsageError, match="blackhole is not in place"):
+        storm.press({"kind": "back", "name": "blackhole"})
+
+
+def test_faults_of_the_network_are_offered_where_there_is_a_relay(watch: Watch, storm: Storm) -> None:
+    assert watch.striker is not None
+    offered = {each["kind"]: each["keys"] for each in storm.lasting()}
+    assert offered["slow-reader"] == ["share", "bytes_per_s", "duration"]
+    assert "network-cut" not in offered
+    with pytest.raises(UsageError, match="needs a relay"):
+        storm.press({"kind": "network-cut", "share": "10%", "duration": "1s"})
+    watch.striker.relays = [Remote("nobody")]
+    assert "network-cut" in {each["kind"] for each in storm.lasting()}
 
 
 def test_nothing_can_be_struck_outside_a_run(watch: Watch, storm: Storm) -> None:

@@ -6,6 +6,8 @@ import { cells, clock, count, percent, put, seconds } from "./words.js";
 
 const token = document.querySelector('meta[name="loadtest-token"]').content;
 const arm = document.getElementById("arm"), ask = document.getElementById("ask"), forms = [...document.querySelectorAll("form[data-kind]")];
+const units = { share: "%", delay: "ms", jitter: "ms", bytes_per_s: "B", duration: "s", drain_seconds: "", number: "" };
+let lasting = [];
 let armed = false, events = [], busy = false;
 
 function allow() {
@@ -31,19 +33,37 @@ for (const form of forms) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const order = { kind: form.dataset.kind, ...Object.fromEntries(new FormData(form)) };
-    if ("share" in order) order.share = `${order.share}%`;
-    if ("drain_seconds" in order) order.drain_seconds = Number(order.drain_seconds);
+    for (const [key, unit] of Object.entries(units)) if (key in order) order[key] = unit ? `${order[key]}${unit}` : Number(order[key]);
     put("answer", "…", "");
     try {
       const answer = await fetch("storm", { method: "POST", headers: { "Content-Type": "application/json", "X-Loadtest-Token": token }, body: JSON.stringify(order) });
       const told = await answer.json();
       if (!answer.ok) put("answer", told.problem, "bad");
+      else if (told.back) put("answer", `${told.event} is being taken back.`, "");
       else put("answer", told.joined ? `${told.event} was pressed on another page ${told.ago_s.toFixed(1)} s ago: it is one event.` : `${told.event} struck.`, "");
     } catch (error) {
       put("answer", `No answer: ${error.message}`, "bad");
     }
     refresh();
   });
+}
+
+// A fault that lasts shows the fields of its kind; the others are not sent.
+function fit() {
+  const form = document.getElementById("lasting"), keys = lasting.find((each) => each.kind === form.elements.kind.value)?.keys ?? [];
+  for (const input of form.querySelectorAll("input")) {
+    input.disabled = !keys.includes(input.name);
+    input.parentElement.hidden = input.disabled;
+  }
+}
+document.getElementById("lasting").elements.kind.addEventListener("change", fit);
+
+function options(id, names, label) {
+  const select = document.querySelector(`#${id} select`);
+  if (select.dataset.names === names.join()) return;
+  select.dataset.names = names.join();
+  select.replaceChildren(...names.map((name) => new Option(label(name), name)));
+  document.getElementById(id).hidden = !names.length;
 }
 
 const back = (times, key) => (times[key] === null ? "not yet" : times[key] === 0 ? "never below" : seconds(times[key]));
@@ -65,11 +85,13 @@ async function refresh() {
   try {
     const told = await getJson("recovery.json");
     events = told.events;
-    const again = document.getElementById("again"), select = again.querySelector("select"), names = told.choices.map((choice) => choice.name).join();
-    if (select.dataset.names !== names) {
-      select.dataset.names = names;
-      select.replaceChildren(...told.choices.map(({ name, kind }) => new Option(name === kind ? name : `${name} (${kind})`, name)));
-      again.hidden = !names;
+    const kinds = new Map(told.choices.map(({ name, kind }) => [name, kind]));
+    options("again", [...kinds.keys()], (name) => (name === kinds.get(name) ? name : `${name} (${kinds.get(name)})`));
+    options("back", told.in_place, (name) => name);
+    if (lasting.length !== told.lasting.length) {
+      lasting = told.lasting;
+      options("lasting", lasting.map((each) => each.kind), (name) => name);
+      fit();
     }
     table();
   } finally {
