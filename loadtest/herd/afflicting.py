@@ -58,6 +58,8 @@ class Afflicting:
         slots = self._choose(order.get("count"), order.get("share", 1.0), seed)
         if kind == "drop":
             return self._herd.drop(slots, reset=order["reset"])
+        if slots and not self._herd._wires.is_open(slots[0]):
+            raise UsageError(f"fault {fault}: {kind} needs sockets of our own, which clients of a library have not")
         affliction: Ghosts | SlowReading
         if kind in ("blackhole", "half-open"):
             affliction = Ghosts(self._herd, kind, slots, now_ns)

@@ -83,6 +83,7 @@ class Relay:
         self._closed: set[int] = set()
         self._due: list[tuple[int, int, _End]] = []
         self._accepted = self._pushed = 0
+        self._doors_open = True
         for fd in self._gateways:
             self.poller.register(fd, _IN)
 
@@ -223,7 +224,10 @@ class Relay:
         for _ in range(MAX_EVENTS):
             try:
                 client, _address = listener.accept()
-            except OSError:  # nobody more, or no descriptor left: who waits in the backlog is asked again
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptor left: who waits in the backlog waits until somebody leaves
+                self._open_doors(False)
                 return
             self._accepted += 1
             number = self._accepted
@@ -233,6 +237,12 @@ class Relay:
                 _end(client, reset=True)
                 continue
             self._connect(number, client, gateway)
+
+    def _open_doors(self, are_open: bool) -> None:
+        """Hear of new clients, or not: a full relay would hear of the same one again and again."""
+        self._doors_open = are_open
+        for fd in self._gateways:
+            self.poller.modify(fd, _IN if are_open else 0)
 
     def _connect(self, number: int, client: socket.socket, gateway: Address) -> None:
         client.setblocking(False)
@@ -275,6 +285,8 @@ class Relay:
             del self._ends[end.fd]
             self._closed.add(end.fd)
             _end(end.sock, reset=reset)
+        if not self._doors_open:
+            self._open_doors(True)
 
     # --- weather -----------------------------------------------------------------------------------------------------
 

@@ -133,8 +133,24 @@ def recovery_figures(event: Mapping[str, Any]) -> Html:
         ("Mean outage", w.seconds(w.number(r, "outage_s_mean")), "time lost per client"),
         ("Lost", w.count(w.number(r, "lost")), "deliveries that missed their deadline because of it"),
         ("Metastable", stuck, "stayed down although the cause was gone"),
+        *_of_fault(event),
     )
     return table(("Figure", "Value", "Meaning"), rows, f"Figures of {label_text(event)}", "figures")
+
+
+def _of_fault(event: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return when a lasting fault was taken back, and what it reported of itself."""
+    undone, facts = w.number(event, "undone_at_s"), w.dig(event, "fault")
+    rows = [] if undone is None else [("Taken back", w.seconds(undone), "since the start of the run")]
+    told = facts if isinstance(facts, Mapping) else {}
+    for key in told:
+        name = w.plain(key, 60).replace("_", " ").capitalize()
+        value = w.number(told, key)
+        if name.endswith(" s"):
+            rows.append((name.removesuffix(" s"), w.seconds(value), "reported by the fault"))
+        else:
+            rows.append((name, w.count(value), "reported by the fault"))
+    return rows
 
 
 def label_text(event: Mapping[str, Any]) -> str:

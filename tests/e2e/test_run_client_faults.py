@@ -99,6 +99,15 @@ def test_a_harness_that_is_killed_leaves_nobody_silent(loadtest_run, websocket_t
     assert websocket_target.count()["sockets"] == 0
 
 
+def test_a_fault_that_finds_nobody_to_strike_makes_the_run_invalid(loadtest_run, websocket_target) -> None:
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="1s").split("[[faults]]")[0]
+    early = '[[faults]]\nkind = "blackhole"\nat = "0s"\n'
+    run = loadtest_run(profile + early + TOPICS.format(rate=20))
+    assert run.wait(30) == 3, run.said
+    assert run.result["verdict"] == "invalid"
+    assert "fault blackhole: there was no live connection to strike." in run.result["reasons"]
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [

@@ -18,6 +18,7 @@ from loadtest.launch.preflight import (
     per_pair,
     port_free,
     refusals,
+    relays_for,
     usable_files,
     workers_for,
 )
@@ -130,6 +131,16 @@ def test_gateway_nodes_that_are_too_few_are_refused_with_a_number_that_fits() ->
     (text,) = refusals(findings(MACHINE, demand))
     assert text.startswith("open files per gateway node: 30,256 needed, 20,000 there; target.nodes of at least 2, or")
     assert refusals(findings(MACHINE, replace(demand, nodes=2, destinations=2))) == []
+
+
+def test_a_relay_takes_two_files_a_connection() -> None:
+    demand = Demand(20_000, workers=2, herd_size=250, sources=4, destinations=2, relays=1)
+    (text,) = refusals(findings(MACHINE, demand))
+    assert text.startswith("open files per relay: 44,445 needed, 20,000 there; relay.processes of at least 3, or")
+    assert relays_for(20_000, MACHINE.nofile) == 3
+    assert refusals(findings(MACHINE, replace(demand, relays=3))) == []
+    assert demand.sockets == 60_000
+    assert relays_for(100, 20_000) == 1
 
 
 def test_ports_of_one_pair_are_refused_with_the_number_of_addresses() -> None:

@@ -253,6 +253,37 @@ class Once:
         return getattr(self._poller, name)
 
 
+def test_a_full_relay_lets_clients_wait_until_somebody_leaves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, peer = world.pair()
+    front = world.front
+    (door,) = world.relay._gateways
+    world.relay._gateways[door] = (Full(front), world.gateway.getsockname())  # type: ignore[assignment]
+    late = world.client()
+    world.step()
+    assert world.relay.poller.poll(0) == [], "it does not spin"
+    world.relay._gateways[door] = (front, world.gateway.getsockname())
+    client.close()
+    world.until(lambda: is_over(peer) == "fin")
+    peer.close()
+    world.until(lambda: world.relay.counts["connections"] == 1)
+    late.sendall(b"my turn")
+    world.until(lambda: select.select([world.gateway], [], [], 0)[0])
+    peer, _ = world.gateway.accept()
+    world.open.append(peer)
+    world.step()
+    assert world.hears(peer) == b"my turn"
+
+
+class Full:
+    """A listener in a process that may open no more files."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+
+    def accept(self) -> None:
+        raise OSError(24, "Too many open files")
+
+
 def test_only_the_share_is_struck(world: World) -> None:
     pairs = [world.pair() for _ in range(12)]
     half = impair("cut", share=0.5)

@@ -159,6 +159,13 @@ def test_a_connect_that_takes_too_long_is_given_up(herd: LibraryHerd, clock: Fak
     assert link.closed
 
 
+@pytest.mark.parametrize("kind", ["blackhole", "half-open", "slow-reader"])
+def test_a_library_keeps_its_sockets_to_itself(herd: LibraryHerd, clock: FakeClock, kind: str) -> None:
+    live(herd, clock)
+    with pytest.raises(UsageError, match=f"fault x: {kind} needs sockets of our own"):
+        herd.afflicting.afflict("x", {"kind": kind, "seed": "s", "bytes_per_s": 1}, clock.now_ns)
+
+
 def test_drop_and_release_close_the_links(herd: LibraryHerd, clock: FakeClock) -> None:
     links = [live(herd, clock, slot) for slot in (0, 1)]
     assert herd.drop([0, 1], reset=True) == 2
