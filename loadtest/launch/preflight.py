@@ -32,7 +32,7 @@ NODE_FILES = 256
 CLIENT_BYTES = 1_000
 """User space of one client connection. Measured: 1.0 kB, slots, ledger and pending frames included."""
 RELAY_BYTES = 1_500
-"""Memory of one end of a connection in a relay, without its kernel socket."""
+"""User space of one end of a connection in a relay. Measured: 1.3 kB at 3,000 idle ones."""
 GATEWAY_BYTES = 1_600
 """User space of one connection in a gateway node. Measured: 1.5-1.6 kB (growth of RSS at 18,900 connections)."""
 SOCKET_BYTES = 3_000
