@@ -38,26 +38,26 @@ rate = "400/s"
 [[faults]]
 kind = "blackhole"
 share = "20%"
-after_steady = "1s"
+after_steady = "500ms"
 duration = "2s"
 
 [[faults]]
 kind = "half-open"
 number = 10
-after_steady = "1s"
+after_steady = "500ms"
 
 [[faults]]
 kind = "mute"
 number = 30
-after_steady = "1s"
-duration = "3s"
+after_steady = "500ms"
+duration = "2s"
 
 [[faults]]
 kind = "slow-reader"
 share = "10%"
 bytes_per_s = "50B"
-after_steady = "1s"
-duration = "3s"
+after_steady = "500ms"
+duration = "2s"
 """
     + TOPICS
 )
@@ -68,21 +68,21 @@ def events(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_clients_fall_silent_vanish_read_slowly_and_come_back(loadtest_run, websocket_target, no_leftovers) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=20, duration="5s"), "--workers", "2")
+    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=20, duration="4s"), "--workers", "2")
     assert run.wait(60) == 0, run.said
     result = run.result
     assert result["reasons"] == []
     found = events(result)
     assert found["blackhole"]["dropped"] >= 20
     assert found["blackhole"]["fault"] == {"connections": 20, "noticed": 0}
-    assert 3.0 <= found["blackhole"]["undone_at_s"] - found["blackhole"]["at_s"] + 1 <= 4.5
+    assert 2.0 <= found["blackhole"]["undone_at_s"] - found["blackhole"]["at_s"] <= 3.5
     assert found["blackhole"]["recovery"]["t_conn_s"]["100"] >= 2, "not before they are relieved"
     assert found["half-open"]["fault"] == {"connections": 10, "noticed": 0}
     assert found["half-open"]["undone_at_s"] > found["mute"]["undone_at_s"], "without a duration, to the end"
     mute = found["mute"]["fault"]
     assert (mute["tried"], mute["opened"], mute["refused"]) == (30, 30, 0)
     assert 7 <= found["slow-reader"]["fault"]["connections"] <= 10
-    assert 0 < found["slow-reader"]["fault"]["read_bytes"] <= 10 * 50 * 4
+    assert 0 < found["slow-reader"]["fault"]["read_bytes"] <= 10 * 50 * 3
     assert result["connections"]["at_end"] == 100
     assert "blackhole taken back" in run.said
 
@@ -120,7 +120,7 @@ def test_a_schedule_that_cannot_be_kept_is_refused_before_the_start(
     loadtest_run, websocket_target, table: str, words: str
 ) -> None:
     profile = PROFILE.format(url=websocket_target.url, rate=20, duration="5s").replace(
-        'kind = "mute"\nnumber = 30\nafter_steady = "1s"\nduration = "3s"', table
+        'kind = "mute"\nnumber = 30\nafter_steady = "500ms"\nduration = "2s"', table
     )
     run = loadtest_run(profile)
     assert run.wait(30) == 2, run.said

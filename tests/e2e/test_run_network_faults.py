@@ -50,19 +50,19 @@ kind = "network-delay"
 delay = "300ms"
 direction = "down"
 share = "50%"
-after_steady = "1s"
+after_steady = "500ms"
 duration = "1s"
 
 [[faults]]
 kind = "network-cut"
 share = "50%"
-after_steady = "3s"
-duration = "1s"
+after_steady = "2s"
+duration = "500ms"
 """
 
 
 def test_what_the_relay_does_is_what_the_clients_see(loadtest_run, websocket_target) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=40, duration="6s", faults=FAULTS))
+    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=40, duration="4s", faults=FAULTS))
     assert run.wait(60) == 0, run.said
     result = run.result
     assert result["reasons"] == []
