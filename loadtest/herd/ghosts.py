@@ -50,7 +50,7 @@ class Ghosts:
             fd = herd._wires.surrender(slot)
             if self._vanished:
                 sockets.deafen(fd)
-            herd.lose(slot, f"fault_{kind}")
+            herd.lose(slot, f"fault_{kind.replace('-', '_')}")
             if not self._vanished:
                 herd.put_to_rest(slot)
                 self._asleep.append(slot)

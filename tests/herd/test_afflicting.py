@@ -120,7 +120,7 @@ def unacknowledged(sock: socket.socket) -> int:
 def test_a_half_open_client_vanishes_and_comes_back_at_once(rig: Rig) -> None:
     peers = list(rig.server.peers)
     assert afflict(rig, "half-open", count=4) == 4
-    assert rig.herd.account.drops == {"fault_half-open": 4}
+    assert rig.herd.account.drops == {"fault_half_open": 4}
     for peer in peers:
         peer.say("2")
     rig.pump(lambda: answered(peers) == 6)
