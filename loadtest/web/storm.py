@@ -56,6 +56,10 @@ class Storm:
             return []
         return [{"name": fault.name, "kind": fault.kind} for fault in recorder.profile.faults]
 
+    def offer(self) -> dict[str, Any]:
+        """Return what there is to press: `choices`, `lasting`, `in_place`."""
+        return {"choices": self.choices(), "lasting": self.lasting(), "in_place": self.in_place()}
+
     def lasting(self) -> list[dict[str, Any]]:
         """Return the kinds that last and can be struck in this run, each with its keys."""
         striker = self._watch.striker

@@ -70,6 +70,13 @@ def test_a_press_strikes(client: Any, watch: Watch) -> None:
     assert press(client).get_json()["joined"] is True
 
 
+def test_the_page_is_told_what_there_is_to_press(client: Any, watch: Watch) -> None:
+    told = client.get("/loadtest/recovery.json").get_json()
+    assert [choice["name"] for choice in told["choices"]] == ["half"]
+    assert "blackhole" in {each["kind"] for each in told["lasting"]}
+    assert told["in_place"] == []
+
+
 def test_a_press_without_the_pages_token_or_from_another_site_is_refused(client: Any, watch: Watch) -> None:
     assert client.post("/loadtest/storm", json=DROP).status_code == 403
     assert press(client, **{"X-Loadtest-Token": "x" * 32}).status_code == 403
