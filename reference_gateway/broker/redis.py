@@ -94,6 +94,11 @@ class RedisBroker:
         self._task = asyncio.get_running_loop().create_task(self._supervise(), name="broker")
 
     @property
+    def servers(self) -> Servers:
+        """Its servers, for what else is kept there."""
+        return self._servers
+
+    @property
     def failovers(self) -> int:
         """How often another server became the primary."""
         return self._servers.failovers

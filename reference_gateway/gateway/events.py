@@ -1,7 +1,8 @@
-"""What a client says in a namespace: a subscription is the hub's, everything else the private API's.
+"""What a client says: it joins and leaves namespaces; in one, subscriptions are the hub's, the rest the private API's.
 
-event --subscribe, unsubscribe--> hub (and recovery notes the room)
-   \\--any other-----------------> upstream
+CONNECT --> Session ("/") or Member --(recovery)--> joined
+event   --> subscribe, unsubscribe: hub (and recovery notes the room); any other: upstream
+ack     --> upstream, if an event asked for it
 """
 
 from __future__ import annotations
@@ -10,17 +11,76 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from reference_gateway import wire
 
+from . import packets
 from .hub import Subscriber
+from .namespaces import Member
+from .parting import turned_away
 from .upstream import Caller
 
 if TYPE_CHECKING:
     from .server import Node
+    from .session import Session
 
 
 class Speaker(Subscriber, Caller, Protocol):
     """Who speaks: a session in the namespace "/", a member in another."""
 
     sid: str
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is in its namespace."""
+        ...
+
+    def leave(self) -> None:
+        """Leave it."""
+
+
+def receive(session: Session, packet: packets.Packet) -> None:
+    """Take a packet.
+
+    Raises:
+        PacketError: the client is not in the namespace, or in it already; the caller closes the session.
+    """
+    kind, namespace, ack, data = packet
+    if kind == packets.CONNECT:
+        _connect(session, namespace, data)
+        return
+    speaker: Speaker | None = session if namespace == "/" else session.member(namespace)
+    if speaker is None or not speaker.joined:
+        raise packets.PacketError("not connected to this namespace")
+    if kind == packets.EVENT:
+        take(session.node, speaker, cast(list[object], data), ack)
+    elif kind == packets.DISCONNECT:
+        speaker.leave()
+    elif session.aside is not None:
+        event = session.aside.answered(namespace, ack)
+        if event is not None:
+            session.node.upstream.submit(speaker, event, cast(list[object], data or []), None, acknowledged=True)
+
+
+def _connect(session: Session, namespace: str, auth: object) -> None:
+    newcomer: Session | Member = session
+    if namespace == "/":
+        if turned_away(session):
+            return
+        if session.joined:
+            raise packets.PacketError("already connected to this namespace")
+    elif namespace in session.node.settings.namespaces:
+        members = session.set_aside().members
+        if namespace in members:
+            raise packets.PacketError("already connected to this namespace")
+        newcomer = members[namespace] = Member(session, namespace)
+    else:
+        session.tell(packets.connect_error_text(namespace[: wire.MAX_EVENT_CHARS], "Invalid namespace"))
+        return
+    claimed = auth.get("client") if isinstance(auth, dict) else None
+    if isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS:
+        newcomer.client = claimed
+    if session.node.recovery is not None:
+        session.node.recovery.connect(newcomer, auth)
+    else:
+        newcomer.join(packets.new_id(), None)
 
 
 def take(node: Node, speaker: Speaker, data: list[object], ack: str | None) -> None:

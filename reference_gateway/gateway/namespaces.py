@@ -61,8 +61,19 @@ class Member:
         self.client = self.client or sid
         self.sid = sid if pid is not None else ""
         self.joined = True
-        self._session.joined_elsewhere(packets.connect_text(sid, pid, self.namespace))
+        self._session.joined_elsewhere(self, packets.connect_text(sid, pid, self.namespace))
         return True
+
+    def leave(self) -> None:
+        """Leave the namespace; the client may join again."""
+        members = self._session.set_aside().members
+        if members.get(self.namespace) is self:
+            del members[self.namespace]
+        if self.joined:
+            self.joined = False
+            self._session.node.parted(self, self.client)
+        if not self._session.closing:
+            self._session.node.heartbeat.opening(self._session)
 
     def answer(self, ack: str | None, argument: object) -> None:
         """Send an ack with one argument, if one was asked for and the member is still there."""

@@ -107,9 +107,10 @@ class Recovery:
         if not rooms or not all(live):
             self._measures.recoveries["unknown"] += 1
             self._begin(session)
-        elif session.join(claims.session, pid):
+            return
+        session.client = claims.client[: wire.MAX_CLIENT_CHARS]
+        if session.join(claims.session, pid):
             self._measures.recoveries["recovered"] += 1
-            session.client = claims.client[: wire.MAX_CLIENT_CHARS]
             self._hub.resume(session, rooms, since)
 
 

@@ -9,30 +9,29 @@ others through it. SIGKILL is safe at any moment: nothing here is kept anywhere 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
 from reference_gateway import wire
 from reference_gateway.broker import Broker
 from reference_gateway.broker.log import Keeper
+from reference_gateway.broker.registry import open_registry
 from reference_gateway.gate import Gatehouse
 from reference_gateway.relocation import PATH as LEAVE_PATH
 
-from . import handshake, leave, packets
+from . import handshake, leave, packets, pages
 from .admission import open_admission
 from .drain import read_order
 from .framing import FrameReader, text_frame
 from .handover import Handover
 from .heartbeat import Heartbeat
-from .hub import Hub
+from .hub import Hub, Subscriber
 from .load import Load
-from .measures import Measures, prometheus
+from .measures import Measures
 from .polling import Polling
 from .recovery import Recovery
 from .rounds import work_in_rounds
@@ -76,6 +75,7 @@ class Node:
             kept=settings.log_kept,
         )
         self.recovery: Recovery | None = None
+        self.registry = open_registry(broker, settings.node, self._clients) if keeper is not None else None
         if keeper is not None:
             tokens = Tokens(settings.session_key.encode(), settings.session_lifetime_s)
             self.recovery = Recovery(tokens, self.hub, keeper, self.measures, settings.subscribe_timeout_s)
@@ -87,10 +87,10 @@ class Node:
         self._kept: dict[Session, bytes] = {}
         self.draining = False
         self._goodbye = self.farewell
-        self._was_healthy = False
+        self.was_healthy = False
         self._rng = random.Random()
-        self._sockets = 0  # TCP connections, health checks and handshakes included; and sessions that poll
-        self._connections = 0  # sessions that are not closing, WebSocket or polling
+        self.sockets = 0  # TCP connections, health checks and handshakes included; and sessions that poll
+        self.connections = 0  # sessions that are not closing, WebSocket or polling
         self._gone = asyncio.Event()
         self._seen = 0  # connections at the last look, in rounds
         self._loop = loop
@@ -137,7 +137,7 @@ class Node:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""
         if not self.settings.capacity.per_s:
             return lambda: Session(self)
-        house = Gatehouse(self.settings.capacity, lambda: self._connections, refuse=self._refusal)
+        house = Gatehouse(self.settings.capacity, lambda: self.connections, refuse=self._refusal)
         return lambda: house.gate(lambda: Session(self))
 
     async def drain(self) -> None:
@@ -165,11 +165,11 @@ class Node:
         del sessions
         try:
             async with asyncio.timeout(_LAST_WAIT_S):
-                while self._sockets:
+                while self.sockets:
                     self._gone.clear()
                     await self._gone.wait()
         except TimeoutError:
-            log.info("%d connections were cut", self._sockets)
+            log.info("%d connections were cut", self.sockets)
         await self.upstream.settle()
 
     def hang_up(self) -> None:
@@ -205,6 +205,8 @@ class Node:
         await asyncio.gather(*self._leaving, return_exceptions=True)
         if self.recovery is not None:
             await self.recovery.close()
+        if self.registry is not None:
+            await self.registry.close()
         if self.handover is not None:
             await self.handover.close()
         await self.hub.close()
@@ -215,14 +217,26 @@ class Node:
 
     def accepted(self, session: Session) -> None:
         """Count a new TCP connection, bound it and watch its handshake."""
-        self._sockets += 1
+        self.sockets += 1
         self.measures.accepted += 1
-        if self._sockets > self.settings.max_connections + _HTTP_SPARE:
+        if self.sockets > self.settings.max_connections + _HTTP_SPARE:
             self.measures.rejected["sockets"] += 1
             session.transport.abort()
             return
         session.transport.set_write_buffer_limits(high=self.settings.queue_bytes)
         self.heartbeat.opening(session)
+
+    def joined(self, session: Session, client: str) -> None:
+        """Note that a session is in a namespace, under the name of `client` there."""
+        self.settled(session)
+        if self.registry is not None:
+            self.registry.enter(client)
+
+    def parted(self, speaker: Subscriber, client: str) -> None:
+        """Note that it is there no more."""
+        self.hub.leave(speaker)
+        if self.registry is not None:
+            self.registry.leave(client)
 
     def settled(self, session: Session) -> None:
         """Note that a handshake is over, well or not."""
@@ -234,17 +248,17 @@ class Node:
         self._kept.pop(session, None)
         self.heartbeat.leave(session)
         self.settled(session)
-        self._connections -= 1
+        self.connections -= 1
 
     def lost(self) -> None:
         """Count a TCP connection that is gone."""
-        self._sockets -= 1
-        if not self._sockets:
+        self.sockets -= 1
+        if not self.sockets:
             self._gone.set()
 
     def new_session(self) -> Session:
         """Make a session that has no connection of its own; it is bounded and watched as one."""
-        self._sockets += 1
+        self.sockets += 1
         self.measures.polling_opened += 1
         session = Session(self)
         self.heartbeat.opening(session)
@@ -281,10 +295,10 @@ class Node:
                 return True
             request = handshake.parse(head)
             if request.path == b"/healthz":
-                session.finish(self._health())
+                session.finish(pages.health(self))
                 return False
             if request.path == b"/metrics":
-                session.finish(handshake.response("200 OK", self._metrics(), "text/plain; version=0.0.4"))
+                session.finish(pages.metrics(self))
                 return False
             if request.path == LEAVE_PATH.encode() and self.settings.order_token:
                 session.finish(self._relocate(request))
@@ -323,7 +337,7 @@ class Node:
             session.turns = max(1, round(settings.lifetime_s * (0.5 + self._rng.random()) / settings.ping_interval_s))
         if settings.client_bytes:
             self._kept[session] = b"\1" * settings.client_bytes  # written to, so that it is really there
-        self._connections += 1
+        self.connections += 1
         if self.admission is not None:
             self.admission.enter(session)
         self.measures.sessions_opened += 1
@@ -349,38 +363,17 @@ class Node:
         """Raise `Refusal` if no session may come in, whoever asks."""
         if self.draining:
             raise handshake.Refusal("503 Service Unavailable", "draining", b"draining\n", "Retry-After: 1\r\n")
-        if self._connections >= self.settings.max_connections:
+        if self.connections >= self.settings.max_connections:
             raise handshake.Refusal("503 Service Unavailable", "full", b"this node is full\n", "Retry-After: 1\r\n")
 
-    def _health(self) -> bytes:
-        """Answer /healthz: 200 from the first contact with the broker until draining, whatever the broker does then."""
-        self._was_healthy = self._was_healthy or self.broker.healthy
-        body = {
-            "node": self.settings.node,
-            "version": self.settings.version,
-            "pid": os.getpid(),
-            "connections": self._connections,
-            "draining": self.draining,
-            **self.load.facts,
-            "broker_healthy": self.broker.healthy,
-        }
-        ready = self._was_healthy and not self.draining
-        status = "200 OK" if ready else "503 Service Unavailable"
-        return handshake.response(status, json.dumps(body).encode(), "application/json")
-
-    def _metrics(self) -> bytes:
-        gauges = {
-            "connections": self._connections,
-            "sockets": self._sockets,
-            "polling": len(self.polling),
-            "collections": len(self.hub),
-            "queue_bytes": sum(cast(Session, one).transport.get_write_buffer_size() for one in self.heartbeat),
-            "upstream_in_flight": self.upstream.in_flight,
-            "broker_healthy": int(self.broker.healthy),
-            "draining": int(self.draining),
-            **self.load.facts,
-        }
-        return prometheus(self.measures, gauges, {"node": self.settings.node, "version": self.settings.version})
+    def _clients(self) -> Iterator[str]:
+        """Yield the name of each client, once for each namespace it is in."""
+        for one in self.heartbeat:
+            session = cast(Session, one)
+            if session.joined:
+                yield session.client
+            if session.aside is not None:
+                yield from (member.client for member in session.aside.members.values() if member.joined)
 
     def _tick(self) -> None:
         now_s = self._loop.time()

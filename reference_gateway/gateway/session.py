@@ -29,7 +29,7 @@ from . import events, packets
 from .binary import Partial
 from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
 from .namespaces import Aside, Member, frames_of
-from .parting import receive_last, turned_away
+from .parting import receive_last
 
 if TYPE_CHECKING:
     from .heartbeat import Pinged
@@ -121,6 +121,11 @@ class Session(asyncio.Protocol):
         self.node.lost()
 
     # ---- the node calls
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is in its namespace."""
+        return self.state is JOINED
 
     @property
     def closing(self) -> bool:
@@ -277,7 +282,7 @@ class Session(asyncio.Protocol):
             if self.aside is not None and self.aside.partial is not None:
                 raise packets.PacketError("text came where an attachment is due")
             if text[1:2] in packets.BINARY:
-                self._set_aside().partial = Partial(*packets.parse_binary(text))
+                self.set_aside().partial = Partial(*packets.parse_binary(text))
             else:
                 self._receive_packet(packets.parse(text))
         elif kind == "3":
@@ -296,7 +301,8 @@ class Session(asyncio.Protocol):
             self.aside.partial = None
             self._receive_packet(packet)
 
-    def _set_aside(self) -> Aside:
+    def set_aside(self) -> Aside:
+        """Return what is set aside, made now if it was not there."""
         if self.aside is None:
             self.aside = Aside()
         return self.aside
@@ -306,48 +312,7 @@ class Session(asyncio.Protocol):
         if kind == packets.EVENT and namespace == "/" and self.state is JOINED:  # nearly always
             events.take(self.node, self, cast(list[object], data), ack)
             return
-        if kind == packets.CONNECT:
-            self._connect(namespace, data)
-            return
-        speaker = self if namespace == "/" else self._member(namespace)
-        if speaker is None or (speaker is self and self.state is not JOINED):
-            raise packets.PacketError("not connected to this namespace")
-        if kind == packets.EVENT:
-            events.take(self.node, speaker, cast(list[object], data), ack)
-        elif kind == packets.ACK:
-            event = self.aside.answered(namespace, ack) if self.aside is not None else None
-            if event is not None:
-                self.node.upstream.submit(speaker, event, cast(list[object], data or []), None, acknowledged=True)
-        elif speaker is self:
-            self.node.hub.leave(self)
-            self.state = OPEN
-            self.node.heartbeat.opening(self)
-        else:
-            self.node.hub.leave(speaker)
-            cast(Aside, self.aside).members.pop(namespace)
-            self.node.heartbeat.opening(self)
-
-    def _connect(self, namespace: str, auth: object) -> None:
-        if namespace == "/" and turned_away(self):
-            return
-        newcomer: Session | Member = self
-        if namespace != "/":
-            if namespace not in self.node.settings.namespaces:
-                self._send(packets.connect_error_text(namespace[: wire.MAX_EVENT_CHARS], "Invalid namespace"))
-                return
-            members = self._set_aside().members
-            if namespace in members:
-                raise packets.PacketError("already connected to this namespace")
-            newcomer = members[namespace] = Member(self, namespace)
-        elif self.state is JOINED:
-            raise packets.PacketError("already connected to this namespace")
-        claimed = auth.get("client") if isinstance(auth, dict) else None
-        if isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS:
-            newcomer.client = claimed
-        if self.node.recovery is not None:
-            self.node.recovery.connect(newcomer, auth)
-        else:
-            newcomer.join(packets.new_id(), None)
+        events.receive(self, packet)
 
     def join(self, sid: str, pid: str | None) -> bool:
         """Answer CONNECT, which makes the session one of the namespace; False if it is too late for that."""
@@ -356,44 +321,51 @@ class Session(asyncio.Protocol):
         self.client = self.client or sid
         self.sid = sid if pid is not None else ""
         self.state = JOINED
-        self.node.settled(self)
-        self._send(packets.connect_text(sid, pid))
+        self.node.joined(self, self.client)
+        self.tell(packets.connect_text(sid, pid))
         return True
+
+    def leave(self) -> None:
+        """Leave the namespace, as the client wants it; it may join again."""
+        self.node.parted(self, self.client)
+        self.state = OPEN
+        self.node.heartbeat.opening(self)
 
     # ---- namespaces other than "/"
 
-    def _member(self, namespace: str) -> Member | None:
-        """Return our part in a namespace, None if the client is not in there (yet)."""
-        member = self.aside.members.get(namespace) if self.aside is not None else None
-        return member if member is not None and member.joined else None
+    def member(self, namespace: str) -> Member | None:
+        """Return our part in a namespace, None if there is none."""
+        return self.aside.members.get(namespace) if self.aside is not None else None
 
     def is_member(self, member: Member) -> bool:
         """Say whether this is our part in its namespace, and may still be used."""
         return not self.closing and self.aside is not None and self.aside.members.get(member.namespace) is member
 
-    def joined_elsewhere(self, answer: str) -> None:
+    def joined_elsewhere(self, member: Member, answer: str) -> None:
         """Answer the CONNECT of a member."""
-        self.node.settled(self)
-        self._send(answer)
+        self.node.joined(self, member.client)
+        self.tell(answer)
 
     def emit_in(self, namespace: str, event: str, args: Sequence[object], *, ack: bool) -> None:
         """Send an event of the application in a namespace; ask for an ack if `ack`, and few enough are owed."""
-        number = self._set_aside().ask(namespace, event) if ack else None
+        number = self.set_aside().ask(namespace, event) if ack else None
         self.send(frames_of(packets.EVENT, namespace, number, [event, *args]))
 
     def send(self, frames: bytes) -> None:
         """Send one message."""
         self.node.writer.send(self, frames)
 
-    def _send(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Send one packet."""
         self.node.writer.send(self, text_frame(text))
 
     def _let_go(self) -> None:
         """Be no longer known to hub and heartbeat."""
-        self.node.hub.leave(self)
+        if self.state is JOINED:
+            self.node.parted(self, self.client)
         if self.aside is not None:
-            for member in self.aside.members.values():
-                self.node.hub.leave(member)
+            for member in tuple(self.aside.members.values()):
+                member.leave()
             self.aside = None
         if self.bucket is not None:
             self.node.left(self)

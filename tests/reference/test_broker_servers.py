@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from reference_gateway.broker import RedisBroker
+from reference_gateway.broker.registry import Registry
 from reference_gateway.services.outbox import Outbox
 
 from .conftest import ValkeyProcess
@@ -126,5 +127,59 @@ async def commands(server: ValkeyProcess, name: str) -> int:
     try:
         stats = await client.info("commandstats")
         return int(stats.get(f"cmdstat_{name}", {}).get("calls", 0))
+    finally:
+        await client.aclose()
+
+
+#: What a reader may be asked: anything else is denied, and noted in its ACL log.
+READING = "-@all +@read +subscribe +unsubscribe +ping +client +hello +auth +select +role"
+#: What the primary need not be asked while all is well: messages are listened to, and logs and rooms read, elsewhere.
+NOT_READING = "+@all -@read -subscribe +exists"  # that one in scripts that write
+
+
+def test_commands_are_split_reads_to_the_reader_writes_to_the_writer(pair: tuple[ValkeyProcess, ValkeyProcess]) -> None:
+    """A denied command would be in a server's ACL log; what replication brings is not asked for and not denied."""
+    primary, replica = pair
+
+    async def body() -> None:
+        await linked(replica)
+        await ask(primary, "ACL", "SETUSER", "default", *NOT_READING.split())
+        urls = f"{primary.url} {replica.url}"
+        service, gateway = RedisBroker(urls, kept=10, promotes=True), RedisBroker(urls, kept=10)
+        registry = Registry(gateway.servers, "gateway-1", beat_s=0.02)
+        heard: list[bytes] = []
+        try:
+            admin = Redis(port=replica.port, username="admin", password="admin")
+            await ask(replica, "ACL", "SETUSER", "admin", "on", ">admin", "+@all", "~*", "&*")
+            await ask(replica, "ACL", "SETUSER", "default", *READING.split())
+            await gateway.subscribe(CHANNEL, lambda _, data: heard.append(data))
+            registry.enter("ann")
+            for number in range(5):
+                await service.publish(CHANNEL, b"%d" % number)
+                gateway.enter_room("session", f"c-{number}")
+            gateway.leave_room("session", "c-0")
+
+            async def through() -> bool:
+                rooms, kept = await gateway.rooms("session"), await gateway.history(CHANNEL)
+                return (len(heard), len(kept), len(rooms), await registry.where("ann")) == (5, 5, 4, ["gateway-1"])
+
+            await until(through)
+            denied = [(each["object"], each["username"]) for each in await admin.acl_log()]
+            assert denied == [], "asked of the reader"
+            assert await ask(primary, "ACL", "LOG") == [], "asked of the writer"
+            assert (service.failovers, gateway.failovers) == (0, 0)
+        finally:
+            await registry.close()
+            await service.close()
+            await gateway.close()
+            await admin.aclose()
+
+    asyncio.run(body())
+
+
+async def ask(server: ValkeyProcess, *command: str) -> object:
+    client = Redis(port=server.port)
+    try:
+        return await client.execute_command(*command)
     finally:
         await client.aclose()

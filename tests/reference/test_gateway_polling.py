@@ -152,7 +152,7 @@ def test_everything_is_given_back_when_sessions_end(run_node: Run) -> None:
             await settle()
             assert poller.session.state is State.CLOSED
             assert poller.get() == [(400, b'{"code": 1, "message": "Session ID unknown"}')]
-        assert (node._connections, len(node.polling)) == (0, 0)
+        assert (node.connections, len(node.polling)) == (0, 0)
         assert not list(node.heartbeat)
         assert not any(channel.sessions for channel in node.hub._channels.values())
 
@@ -235,10 +235,10 @@ def test_upgrade_moves_the_session_with_all_that_waits(run_node: Run) -> None:
         )
         assert client.took_texts() == ['42["revision",{"revision":1}]', '431[{"ok":true,"revision":1}]']
         assert client.transport.session is poller.session
-        assert (node._connections, len(node.polling), node.measures.upgrades) == (1, 0, 1)
+        assert (node.connections, len(node.polling), node.measures.upgrades) == (1, 0, 1)
         client.transport.close()
         await settle()
-        assert node._connections == 0
+        assert node.connections == 0
         assert poller.get()[0][0] == 400
 
     run_node(scenario)
@@ -283,7 +283,7 @@ def test_connection_that_polled_may_become_the_websocket_or_ask_for_something_el
         assert poller.ask(b"GET /healthz HTTP/1.1\r\n\r\n", other)[0][0] == 200
         assert other.transport.closed
         await settle()
-        assert node._sockets == 4  # the upgraded one, a poller, and the connections of two handshakes
+        assert node.sockets == 4  # the upgraded one, a poller, and the connections of two handshakes
 
     run_node(scenario)
 

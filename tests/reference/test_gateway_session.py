@@ -97,7 +97,7 @@ def test_http_request_is_answered_and_closed(run_node: Run, path: str, status: i
         assert client.transport.closed
         await settle()
         assert client.session.state is State.CLOSED
-        assert node._sockets == 0
+        assert node.sockets == 0
 
     run_node(scenario)
 
@@ -217,7 +217,7 @@ def test_bad_client_is_closed_with_the_right_code_and_others_live_on(run_node: R
         bad.send(masked(0x88, b""))
         await settle()
         assert bad.session.state is State.CLOSED
-        assert (node._sockets, node._connections) == (1, 1)
+        assert (node.sockets, node.connections) == (1, 1)
 
     run_node(scenario)
 
