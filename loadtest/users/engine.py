@@ -5,7 +5,7 @@
                --every 100 ms--> ledger.close(), a little each time
 
 Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: every 100 ms, or every
-500 ms while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
+second while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
 connects of work per wake-up, and the wake-up itself, its memory gone from the caches, was the cost: with 56 workers
 and 56 gateway nodes on two cores rounds brought 8,000 connects a second instead of 2,000. What a round adds to a
 latency stands in the result as receive-queue delay.
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
 QUIET_TICK_S = 0.1
-ROUND_S_PER_WORKER = 0.018
+ROUND_S_PER_WORKER = 0.036
 """Seconds of a round while clients are on their way, for each worker that shares the core."""
 MOST_MISSED = 1_000
 CLOSE_S = 0.1

@@ -19,7 +19,7 @@ from locust.rpc import Message
 from locust.runners import WorkerRunner
 
 from loadtest.errors import ExitCode, TargetUnreachableError
-from loadtest.herd.sharing import workers_per_core
+from loadtest.herd.sharing import are_many, workers_per_core
 from loadtest.profile.redaction import SafeFormatter
 from loadtest.users.attach import make_bridge
 from loadtest.users.muster import users_of
@@ -32,6 +32,8 @@ MASTER_SILENCE_S = 30
 """Without a heartbeat of the master for this long, a worker ends."""
 SILENCE_S_PER_WORKER = 5
 """So much longer may either be silent for each worker that shares a core: in a storm each has its part of it only."""
+CROWDED_HEARTBEAT_S = 5
+"""Instead of Locust's one second: each makes a worker that rests, and three threads, wake for nothing else."""
 JOIN_TIMEOUT_S = 60
 """A worker that no master answers gives up."""
 JOIN_STEP_S = 5
@@ -69,6 +71,8 @@ def run_worker(
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     patience_s = silence_s(workers_per_core())
     runners.MASTER_HEARTBEAT_TIMEOUT = patience_s
+    if are_many():
+        runners.HEARTBEAT_INTERVAL = CROWDED_HEARTBEAT_S
     runners.CONNECT_TIMEOUT = min(JOIN_STEP_S, JOIN_TIMEOUT_S)
     runners.CONNECT_RETRY_COUNT = JOIN_TIMEOUT_S // JOIN_STEP_S - 1  # that many retries after the first try
     gevent.signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the whole group: the master decides

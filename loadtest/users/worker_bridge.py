@@ -1,7 +1,7 @@
 """The worker's end of the bridge: owns the engine and its herds, obeys the master, reports once a second.
 
     master --plan, go, publish, follow, afflict, finish--> [WorkerBridge] --schedules--> herds, publishers
-    master <--clock, hello, report (1 Hz), published (4 Hz)--------/
+    master <--clock, hello, report (1 Hz), published (4 Hz, in rounds 1 Hz)--------/
 
 A worker learns the time, says hello (again and again until it has its plan), and then obeys. It says hello only once it
 knows the time: herds are made with that clock.
@@ -16,6 +16,7 @@ import logging
 import os
 import resource
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from locust.runners import LocalRunner, WorkerRunner
 from loadtest import __version__
 from loadtest.clock import Clock
 from loadtest.errors import LoadtestError, UsageError
+from loadtest.herd import sharing
 from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
 from loadtest.herd.outage import Outage
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
 ANNOUNCE_S = 0.25
+EARLY_S = ANNOUNCE_S / 2
 MOST_WORKERS = 100_000
 
 
@@ -122,6 +125,7 @@ class WorkerBridge:
         self._waiting: list[Callable[[int], None]] = []
         self._final = False
         self._planned = False
+        self._in_rounds = sharing.are_many()
         afflictor = Afflictor(
             runner.send_message,
             lambda: [herd for herd in self._herds.values() if herd.ledger is not None],
@@ -147,7 +151,7 @@ class WorkerBridge:
             self.time = Timekeeper(lambda question: runner.send_message(messages.CLOCK, question))
         else:
             self.time = Timekeeper(None)
-        self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
+        self._greenlets = [gevent.spawn(self._speak)]
 
     # --- what users ask for ------------------------------------------------------------------------------------------
 
@@ -280,7 +284,7 @@ class WorkerBridge:
         self.go_ns = self.publish_from_ns = None
         self._enlisted = self._sequence = self.ramp_free_ns = 0
         self._planned, self._final = True, False
-        self._greenlets = [gevent.spawn(self._report_loop), gevent.spawn(self._announce_loop)]
+        self._greenlets = [gevent.spawn(self._speak)]
 
     def _on_go(self, data: dict[str, Any]) -> None:
         self.go_ns = int(data["start_ns"])
@@ -313,19 +317,18 @@ class WorkerBridge:
 
     # --- what the worker says ----------------------------------------------------------------------------------------
 
-    def _report_loop(self) -> None:
+    def _speak(self) -> None:
+        """Say what there is to say, in one go: where many share a core, each time that a worker wakes is dear."""
+        report_at_s = time.monotonic() + REPORT_S
         while not self._final:
-            gevent.sleep(REPORT_S)
-            if self._herds and not self._final:
-                self.report()
-
-    def _announce_loop(self) -> None:
-        while not self._final:
-            gevent.sleep(ANNOUNCE_S)
+            gevent.sleep(REPORT_S if self._planned and self._in_rounds else ANNOUNCE_S)
             self._send_announcements()
             self.time.tend()
             if not self._planned:
                 self.hello()  # again: the master may not have been listening yet
+            if self._herds and not self._final and time.monotonic() >= report_at_s - EARLY_S:
+                report_at_s = max(report_at_s + REPORT_S, time.monotonic())
+                self.report()
 
     def _send_announcements(self) -> None:
         if self._announcements:

@@ -16,8 +16,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from math import gcd
-from typing import Protocol
+from math import ceil, gcd
+from typing import Final, Protocol
+
+from .settings import Settings
+
+STEP_S: Final = 0.25
+RESTS_PER_STEP: Final = 4
 
 
 class Pinged(Protocol):
@@ -63,10 +68,14 @@ class Heartbeat:
         ping_interval_s, ping_timeout_s: as told to clients in the OPEN packet.
         handshake_s: from accept to Socket.IO CONNECT.
         close_s: from our close frame to the end of the socket.
+        step_s: the tick is not shorter than this, as far as the ping interval allows. A node that rests needs it: what
+            is late by more than a tick is not made up for.
     """
 
-    def __init__(self, ping_interval_s: float, ping_timeout_s: float, handshake_s: float, close_s: float) -> None:
-        buckets = max(4, round(ping_interval_s / min(0.25, ping_interval_s / 8)))
+    def __init__(
+        self, ping_interval_s: float, ping_timeout_s: float, handshake_s: float, close_s: float, step_s: float = STEP_S
+    ) -> None:
+        buckets = max(4, round(ping_interval_s / min(step_s, ping_interval_s / 8)))
         self.tick_s = ping_interval_s / buckets
         self._timeout_ticks = max(1, round(ping_timeout_s / self.tick_s))
         self._wheel: list[set[Pinged]] = [set() for _ in range(buckets)]
@@ -74,8 +83,12 @@ class Heartbeat:
         self._dealt = 0
         # About the golden section of a turn, and coprime to it: any run of consecutive connections is spread evenly.
         self._stride = next(step for step in range(round(buckets * 0.618), 0, -1) if gcd(step, buckets) == 1)
-        self._handshakes = Lapse(max(1, round(handshake_s / self.tick_s)))
-        self._closes = Lapse(max(1, round(close_s / self.tick_s)))
+        self._handshakes = Lapse(self._ticks_of(handshake_s))
+        self._closes = Lapse(self._ticks_of(close_s))
+
+    def _ticks_of(self, lapse_s: float) -> int:
+        """Return a lapse in ticks; it begins in the middle of one."""
+        return max(1, ceil(lapse_s / self.tick_s - 1e-6))
 
     def opening(self, session: Pinged) -> None:
         """Watch a connection whose handshake begins."""
@@ -117,3 +130,14 @@ class Heartbeat:
         """Every connection that is being pinged."""
         for bucket in self._wheel:
             yield from tuple(bucket)
+
+
+def open_heartbeat(settings: Settings) -> Heartbeat:
+    """Return the heartbeat of a node; one that works in rounds ticks less often than it looks at its sockets."""
+    return Heartbeat(
+        settings.ping_interval_s,
+        settings.ping_timeout_s,
+        settings.handshake_timeout_s,
+        settings.close_grace_s,
+        max(STEP_S, RESTS_PER_STEP * settings.rest_s),
+    )

@@ -28,7 +28,7 @@ from .admission import open_admission
 from .drain import read_order
 from .framing import FrameReader, text_frame
 from .handover import Handover
-from .heartbeat import Heartbeat
+from .heartbeat import open_heartbeat
 from .hub import Hub, Subscriber
 from .load import Load
 from .measures import Measures
@@ -60,9 +60,7 @@ class Node:
         self.measures = Measures()
         self._upgrades = handshake.Upgrades()
         self.frames = FrameReader(settings.max_message_bytes)
-        self.heartbeat = Heartbeat(
-            settings.ping_interval_s, settings.ping_timeout_s, settings.handshake_timeout_s, settings.close_grace_s
-        )
+        self.heartbeat = open_heartbeat(settings)
         self.writer = Writer(self.measures, loop.call_soon)
         keeper = cast(Keeper, broker) if settings.session_key else None
         self.hub = Hub(
@@ -122,16 +120,16 @@ class Node:
             self._servers.append(server)
         if settings.rest_s:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # its connections answer with their acks
-            work_in_rounds(self._loop, settings.rest_s, self._came_in_full)
+            work_in_rounds(self._loop, settings.rest_s, self._has_more)
         if self.handover is not None:
             self.handover.open()
         port: int = listener.getsockname()[1]
         return port
 
-    def _came_in_full(self) -> bool:
-        """Whether as many have come since the last call as one look can take in: more are waiting."""
+    def _has_more(self) -> bool:
+        """Whether as many have come since the last call as one look can take in, or a broadcast is not over."""
         came, self._seen = self.measures.accepted - self._seen, self.measures.accepted
-        return came >= _DOORS
+        return came >= _DOORS or self.writer.is_busy
 
     def _door(self) -> Callable[[], asyncio.Protocol]:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""

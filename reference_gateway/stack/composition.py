@@ -39,7 +39,8 @@ LOOPBACK: Final = "127.0.0.1"
 #: A drain sends clients away a little slower than the others let them in, so that nobody meets a refusal.
 DRAIN_SHARE: Final = 0.9
 LIFETIME_S: Final = 3600.0
-_REST_S_PER_NODE: Final = 0.01  # of those that share a core
+_REST_S_PER_NODE: Final = 0.02  # of those that share a core
+_CROWDED_HANDSHAKE_S: Final = 30.0  # client and node are both slow to look where many share a core
 _MANY_NODES: Final = 4  # on a core
 _FRONT_SPARE_S: Final = 15.0  # the front is patient for longer than the heartbeat of the nodes
 _SERVERS: Final = ("broker", "broker-replica")
@@ -275,7 +276,7 @@ class _Composer:
             "RG_CAPACITY": f"{self._config.capacity_per_s / self._config.nodes:.9g}",
             "RG_HANDSHAKE_STAGES": str(self._config.handshake_stages),
             "RG_HELD_COST": f"{self._config.held_cost_per_s:.9g}",
-            "RG_CROWDED": str(int(len(self._nodes) > len(os.sched_getaffinity(0)))),
+            "RG_CROWDED": str(int(self._nodes_per_core > 1)),
         }
         if version.shape == "monolith":
             env |= self._database
@@ -290,8 +291,10 @@ class _Composer:
                 "RG_REUSE_PORT": "1",
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
-                "RG_REST_S": f"{self._rest_s():.4f}",
+                "RG_REST_S": f"{self._rest_s:.4f}",
             }
+            if self._rest_s:
+                env["RG_HANDSHAKE_TIMEOUT_S"] = f"{_CROWDED_HANDSHAKE_S:g}"
             if version.admission:
                 env["RG_ADMIT_PER_S"] = f"{self._config.node_admits_per_s:.9g}"
                 env["RG_RETRY_SLOTS"] = str(int(version.retry_slots))
@@ -304,10 +307,14 @@ class _Composer:
                 env["RG_SESSION_KEY"] = self._session_key
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
 
+    @property
+    def _nodes_per_core(self) -> float:
+        return len(self._nodes) / len(os.sched_getaffinity(0))
+
+    @property
     def _rest_s(self) -> float:
-        """Return how long a node rests before each look at its sockets (`gateway.rounds`)."""
-        nodes_per_core = len(self._nodes) / len(os.sched_getaffinity(0))
-        return _REST_S_PER_NODE * nodes_per_core if nodes_per_core > _MANY_NODES else 0.0
+        """How long a node rests before each look at its sockets (`gateway.rounds`)."""
+        return _REST_S_PER_NODE * self._nodes_per_core if self._nodes_per_core > _MANY_NODES else 0.0
 
     def _godserver(self) -> Part:
         env = {"RG_FLEET": json.dumps(self._addresses()), "RG_CONTROL_TOKEN": self._token}

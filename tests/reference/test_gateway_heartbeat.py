@@ -53,6 +53,11 @@ def test_answering_client_is_pinged_once_per_interval(entered_after: int) -> Non
     assert "timeout" not in client.events
 
 
+@pytest.mark.parametrize(("step_s", "tick_s"), [(0.25, 0.25), (5.6, 5.714), (60.0, 15.0)])
+def test_node_that_rests_ticks_seldom_and_never_less_than_eight_times_an_interval(step_s: float, tick_s: float) -> None:
+    assert Heartbeat(120, 60, 10, 5, step_s).tick_s == pytest.approx(tick_s, abs=0.001)
+
+
 @pytest.mark.parametrize("interval_s", [0.3, 1, 25, 120])
 @pytest.mark.parametrize("ticks_between", [0, 3])
 def test_clients_of_a_storm_are_pinged_evenly_over_the_interval(interval_s: float, ticks_between: int) -> None:

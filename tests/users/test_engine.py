@@ -63,7 +63,7 @@ def watch(herd: CountingHerd, seconds: float) -> None:
 
 @pytest.fixture
 def _crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "5")  # a round of 45 ms
+    monkeypatch.setenv(VARIABLE, "5")  # a round of 180 ms
 
 
 def test_herd_with_a_core_gets_its_turn_at_once() -> None:
@@ -94,7 +94,7 @@ def test_herd_of_many_workers_works_in_rounds(quiet: bool) -> None:
 def test_round_goes_on_until_nothing_more_has_come() -> None:
     herd = CountingHerd(quiet=False)
     herd.full_turns = 40
-    watch(herd, 0.12)
+    watch(herd, 0.3)
     assert herd.turns >= 40
 
 
