@@ -77,6 +77,7 @@ def run(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="key=value, recorded in run.json.")] = None,
     force: Annotated[bool, typer.Option(help="Run although this machine seems too small.")] = False,
+    headless: cli_outputs.HeadlessFlag = False,
     junit: cli_outputs.JunitPath = None,
     markdown: cli_outputs.MarkdownPath = None,
     json_file: cli_outputs.JsonPath = None,
@@ -102,6 +103,8 @@ def run(
     from loadtest.report.terminal import print_summary
     from loadtest.results.summary import exit_code
 
+    if headless and web:
+        raise UsageError("--headless and --web: a run has one face; leave one out")
     outputs = cli_outputs.Outputs(junit, markdown, json_file, csv, openmetrics)
     outputs.check()
     loaded = load_profile(profile, settings or (), target_url=target, check_threshold=check_threshold)
@@ -127,7 +130,7 @@ def run(
             form = cli_web.form_of(profile, settings or (), target, check_threshold)
             served = cli_web.WebOptions(out, web_host, web_port, web_login, autostart)
             raise cli_web.serve(form, served, conduct, outputs.write, _say)
-        with _View(console, loaded) as view:
+        with _View(console, loaded, live=console.is_terminal and not headless) as view:
             result, folder = conduct(loaded, view.observe, lambda _: None)
     report: Path | None = folder / "report.html"
     try:
@@ -261,7 +264,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 class _View:
     """The live view on a terminal, plain lines elsewhere; entered before the run, left whatever happens."""
 
-    def __init__(self, console: Console, profile: Profile) -> None:
+    def __init__(self, console: Console, profile: Profile, *, live: bool) -> None:
         from loadtest.profile.redaction import safe_text
         from loadtest.report.live import LiveView
         from loadtest.report.plain import PlainLog
@@ -274,9 +277,7 @@ class _View:
         }
         target = profile.target.version or safe_text(", ".join(profile.target.urls))
         self._view: LiveView | PlainLog = (
-            LiveView(console, title=profile.name, target=target, planned_s=planned)
-            if console.is_terminal
-            else PlainLog(sys.stdout)
+            LiveView(console, title=profile.name, target=target, planned_s=planned) if live else PlainLog(sys.stdout)
         )
 
     def observe(self, _: object) -> LiveView | PlainLog:

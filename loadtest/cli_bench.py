@@ -48,6 +48,7 @@ def bench_versions(
     from loadtest.compare.group import gather
     from loadtest.launch.bench import run_bench
     from loadtest.launch.bench_plan import Plan, contenders
+    from loadtest.launch.stack import known_versions
     from loadtest.profile.loader import load_profile
     from loadtest.report.compare_html import write_comparison_html
     from loadtest.report.compare_terminal import print_comparison
@@ -61,6 +62,9 @@ def bench_versions(
     loaded = load_profile(profile, settings or (), target_url=next((c.url for c in chosen if c.url), None))
     if names and loaded.target.stack is None:
         raise UsageError(f"--versions {','.join(names)}: the profile does not start a stack; use --target NAME=URL")
+    unknown = sorted(set(names) - set(known_versions())) if names else []
+    if unknown:
+        raise UsageError(f"--versions {unknown[0]}: known are {', '.join(known_versions())}")
     planned_s = loaded.ramp_s + loaded.phases.warmup_s + loaded.duration_s + loaded.drain_s + 5
     plan = Plan.open(out, profile, settings or (), chosen, runs)
     console = Console() if sys.stdout.isatty() else Console(width=140)

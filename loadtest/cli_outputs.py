@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from loadtest.users.recorder import Observer
     from loadtest.web.front import Conduct
 
+HeadlessFlag = Annotated[
+    bool, typer.Option("--headless", help="Plain lines, fit for a log, on a terminal too; elsewhere they always are.")
+]
 JunitPath = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML: a case for each threshold.")]
 MarkdownPath = Annotated[Path | None, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write run.json, without secrets, here too.")]

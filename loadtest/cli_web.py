@@ -52,8 +52,8 @@ def form_of(
     Raises:
         UsageError: the profile is wrong.
     """
+    from loadtest.launch.stack import known_versions
     from loadtest.web.form import Form
-    from loadtest.web.front import known_versions
 
     return Form(profile, settings, target, known_versions(), check_threshold)
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,8 @@ from loadtest.launch.children import POLL_S, Child, Children, Exit, describe_sta
 
 SCHEMA = "reference_gateway.ready/1"
 PACKAGE = "reference_gateway"
+SOME_VERSIONS = ("sync", "bifrost-1")
+"""Offered where the stack itself cannot be asked."""
 EXTRA = "pip install 'gateway-loadtest[reference]'"
 
 
@@ -149,3 +153,13 @@ class ReferenceStack:
         if any("ModuleNotFoundError" in line for line in lines):
             return UsageError(f"{text}\nits packages are missing; {EXTRA}")
         return UsageError(text) if status == ExitCode.USAGE else TargetUnreachableError(text)
+
+
+def known_versions() -> list[str]:
+    """Return the versions of the reference stack, as its own command lists them."""
+    argv = [sys.executable, "-m", f"{PACKAGE}.cli", "versions"]
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        said = ""
+    return list(dict.fromkeys(re.findall(r"^\W*(sync|bifrost-\d+)\b", said, re.MULTILINE))) or list(SOME_VERSIONS)

@@ -11,10 +11,7 @@ and workers have ended before the next begins. Ctrl-C ends the run under way, th
 from __future__ import annotations
 
 import logging
-import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 90.0
 LISTEN_S = 5.0
-VERSIONS = ("sync", "bifrost-1")
 
 Conduct = Callable[
     [Profile, Callable[[RunFolder], Observer], Callable[[Conductor], None]], tuple[Mapping[str, Any], Path]
@@ -303,16 +299,6 @@ class Front:
         """End the server; the run under way hears the signal itself."""
         self._ending = True
         self._orders.put(None)
-
-
-def known_versions() -> list[str]:
-    """Return the versions of the reference stack, as its own command lists them."""
-    argv = [sys.executable, "-m", "reference_gateway.cli", "versions"]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return list(VERSIONS)
-    return list(dict.fromkeys(re.findall(r"^\W*(sync|bifrost-\d+)\b", done.stdout, re.MULTILINE))) or list(VERSIONS)
 
 
 def _locust_version() -> str:

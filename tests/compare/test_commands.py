@@ -142,3 +142,7 @@ def test_bench_versions_wants_two_versions_of_a_profile_that_has_them(typed: Typ
     code, _, err = typed("bench-versions", "any-websocket", "--versions", "a,b", "--out", tmp_path)
     assert code == 2
     assert "use --target NAME=URL" in err.replace("\n", " ")
+    code, _, err = typed("bench-versions", "smoke", "--versions", "sync,bifrost", "--out", tmp_path)
+    assert code == 2
+    assert "--versions bifrost: known are sync, bifrost-1" in err
+    assert list(tmp_path.iterdir()) == []  # nothing was begun

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import LoadtestRun
+from tests.e2e.topics import TOPICS
 
 pytestmark = pytest.mark.e2e
 
@@ -38,22 +39,8 @@ connections = 40
 name = "topic-{{n}}"
 count = 2
 
-[subscribe]
-message = {{ op = "join", topic = "{{channel}}" }}
-ack_path = "op"
-ack_equals = "joined"
-
-[publish]
-message = {{ op = "say", topic = "{{channel}}", body = {{ text = "{{marker}}" }} }}
-marker = "body.text"
-rate = "20/s"
-deadline = "1s"
-
 [ramp]
 rate = "200/s"
-
-[phases]
-warmup = "500ms"
 """
 
 
@@ -113,7 +100,9 @@ def under_way(run: LoadtestRun) -> None:
 
 
 def test_a_disk_that_somebody_fills_up(small_disk, loadtest_run, websocket_target) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url), "--out", str(small_disk / "runs"))
+    run = loadtest_run(
+        PROFILE.format(url=websocket_target.url) + TOPICS.format(rate=20), "--out", str(small_disk / "runs")
+    )
     run.out = small_disk / "runs"
     under_way(run)
     filler = fill_up(small_disk)
@@ -121,7 +110,7 @@ def test_a_disk_that_somebody_fills_up(small_disk, loadtest_run, websocket_targe
 
 
 def test_a_file_that_may_not_grow(loadtest_run, websocket_target) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url))
+    run = loadtest_run(PROFILE.format(url=websocket_target.url) + TOPICS.format(rate=20))
     under_way(run)
     size = (run.folder / "intervals.jsonl").stat().st_size
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (size, size))

@@ -14,7 +14,7 @@ from loadtest.results.reader import open_run
 from loadtest.results.schema import validate
 
 from .conftest import first
-from .topics import TOPICS
+from .topics import COLLECTIONS, TOPICS
 
 pytestmark = pytest.mark.e2e
 
@@ -37,19 +37,6 @@ herd_size = 50
 name = "collection-{{n}}"
 count = 3
 
-[subscribe]
-event = "subscribe"
-args = [{{ collection = "{{channel}}" }}]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "20/s"
-event = "edit"
-args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
-marker = "1.text"
-deadline = "1s"
-
 [ramp]
 rate = "300/s"
 timeout = "3s"
@@ -61,6 +48,7 @@ warmup = "200ms"
 policy = "fixed"
 delay = "500ms"
 """
+EDITED = COLLECTIONS.format(rate=20, deadline="1s")
 
 PLAIN = (
     """
@@ -110,7 +98,7 @@ def test_ports_run_out(loadtest_run) -> None:
         or subprocess.run([*network, "true"], capture_output=True, check=False).returncode
     ):
         pytest.skip("no network namespaces here")
-    profile = STACK.format(nodes=1, addresses='source_addresses = ["127.0.9.1"]')
+    profile = STACK.format(nodes=1, addresses='source_addresses = ["127.0.9.1"]') + EDITED
     refused = loadtest_run(profile, under=network)
     assert refused.wait(30) == 2
     assert "local ports: 300 needed, " in refused.said
@@ -143,7 +131,7 @@ def test_open_files_run_out_in_the_middle_of_the_ramp(loadtest_run, websocket_ta
 
 def test_a_gateway_node_is_killed(loadtest_run) -> None:
     """The stack's supervisor brings it back; the run opens an event by itself and says who was dropped and returned."""
-    run = loadtest_run(STACK.format(nodes=2, addresses=""), "--set", "duration=8s")
+    run = loadtest_run(STACK.format(nodes=2, addresses="") + EDITED, "--set", "duration=8s")
     run.until_said("mark=hold")
     run.until_said("delivered=")
     parts = run.parts()

@@ -18,6 +18,8 @@ import pytest
 
 from tests.e2e.reference_stack import ask, running_stack, start_up, wait_ready
 
+from .topics import COLLECTIONS
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(
@@ -26,7 +28,8 @@ pytestmark = [
     ),
 ]
 
-PROFILE = """
+PROFILE = (
+    """
 name = "front"
 duration = "8s"
 
@@ -45,21 +48,9 @@ connections = 500
 [[population.channels]]
 name = "collection-{n}"
 count = 10
-
-[subscribe]
-event = "subscribe"
-args = [{ collection = "{channel}" }]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "10/s"
-event = "edit"
-args = [{ collection = "{channel}", parameter = "url", text = "{marker}" }]
-ack = true
-marker = "1.text"
-deadline = "2s"
-
+"""
+    + COLLECTIONS.format(rate=10, deadline="2s")
+    + """
 [ramp]
 rate = "400/s"
 
@@ -73,6 +64,7 @@ delay = "300ms"
 [recovery]
 window = "1s"
 """
+)
 DEPLOY = """
 [[faults]]
 kind = "deploy"

@@ -15,10 +15,12 @@ from loadtest.results.reader import open_run
 from loadtest.results.schema import validate
 
 from .conftest import MARK, marked_processes
+from .topics import COLLECTIONS
 
 pytestmark = pytest.mark.e2e
 
-STACK = """
+STACK = (
+    """
 name = "interrupted"
 duration = "30s"
 thresholds = ["events.deploy.t_sub.99 < 9s"]
@@ -34,20 +36,9 @@ connections = 60
 [[population.channels]]
 name = "collection-{n}"
 count = 3
-
-[subscribe]
-event = "subscribe"
-args = [{ collection = "{channel}" }]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "20/s"
-event = "edit"
-args = [{ collection = "{channel}", parameter = "url", text = "{marker}" }]
-marker = "1.text"
-deadline = "1s"
-
+"""
+    + COLLECTIONS.format(rate=20, deadline="1s")
+    + """
 [ramp]
 rate = "60/s"
 
@@ -60,6 +51,7 @@ strategy = "rolling"
 drain_seconds = 5
 after_steady = "1s"
 """
+)
 """The deploy drains for 5 s per node, so that there is time to interrupt it."""
 
 
@@ -153,7 +145,7 @@ def percentiles_are_told(folder: Path) -> None:
 
 def test_kill_9_takes_workers_and_stack_along_and_leaves_a_folder_to_read(loadtest_run, tmp_path) -> None:
     quiet = STACK.partition("[[faults]]")[0].replace("events.deploy.t_sub.99 < 9s", "delivery.loss == 0")
-    run = loadtest_run(quiet.replace('event = "edit"', 'event = "edit"\nack = true'))
+    run = loadtest_run(quiet)
     run.until_said("phase=hold")
     run.until(lambda: "Tag=fanout.ttk.100," in (run.folder / "histograms.hlog").read_text())
     assert len(marked_processes(os.environ[MARK])) > 6

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from .topics import TOPICS
+
 pytestmark = pytest.mark.e2e
 
 SECRET = "hunter2"
@@ -27,19 +29,9 @@ connections = 40
 [[population.channels]]
 name = "topic-{{n}}"
 count = 2
-[subscribe]
-message = {{ op = "join", topic = "{{channel}}" }}
-ack_path = "op"
-ack_equals = "joined"
-[publish]
-message = {{ op = "say", topic = "{{channel}}", body = {{ text = "{{marker}}" }} }}
-marker = "body.text"
-rate = "40/s"
-deadline = "500ms"
+
 [ramp]
 rate = "200/s"
-[phases]
-warmup = "300ms"
 """
 OUTPUTS = ("junit", "markdown", "json", "csv", "openmetrics")
 
@@ -58,7 +50,7 @@ def test_every_output_is_written_and_live_metrics_are_served(loadtest_run, webso
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     flags = [word for name in OUTPUTS for word in (f"--{name}", str(tmp_path / f"out.{name}"))]
-    profile = PROFILE.format(url=websocket_target.url, secret=SECRET)
+    profile = PROFILE.format(url=websocket_target.url, secret=SECRET) + TOPICS.format(rate=40)
     run = loadtest_run(
         profile, *flags, "--prometheus", str(port), "--tag", "branch=main", "--tag", f"password={SECRET}"
     )
@@ -89,6 +81,7 @@ def test_every_output_is_written_and_live_metrics_are_served(loadtest_run, webso
     [
         (["--junit", "nowhere/out.xml"], "nowhere is no folder"),
         (["--csv", "."], "is a folder, name a file"),
+        (["--headless", "--web"], "leave one out"),
         (["--prometheus", "99999"], '"99999" is not a port'),
     ],
 )
@@ -103,7 +96,9 @@ def test_run_that_does_not_come_about_is_a_failure_in_junit_too(loadtest_run, tm
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{free.getsockname()[1]}"
-    run = loadtest_run(PROFILE.format(url=url, secret=SECRET), "--junit", str(tmp_path / "out.xml"))
+    run = loadtest_run(
+        PROFILE.format(url=url, secret=SECRET) + TOPICS.format(rate=40), "--junit", str(tmp_path / "out.xml")
+    )
     assert run.wait(20) == 4, run.said
     text = (tmp_path / "out.xml").read_text()
     (suite,) = ElementTree.fromstring(text)

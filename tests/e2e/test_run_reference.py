@@ -13,11 +13,14 @@ import pytest
 from loadtest.results.histogram_log import read_totals
 from loadtest.results.schema import ANY, RUN, validate
 
+from .topics import COLLECTIONS
+
 pytestmark = pytest.mark.e2e
 
 SECRET = "correct-horse-battery-staple"
 
-STORM = f"""
+STORM = (
+    f"""
 name = "storm"
 duration = "6s"
 thresholds = ["events.deploy.t_sub.99.9 < 8s", "delivery.throughout.loss == 0", "delivery.duplicated == 0"]
@@ -39,22 +42,10 @@ herd_size = 30
 [[population.channels]]
 name = "collection-{{n}}"
 count = 6
-
-[subscribe]
-event = "subscribe"
-args = [{{ collection = "{{channel}}" }}]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "30/s"
-connections = 2
-event = "edit"
-args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
-ack = true
-marker = "1.text"
-deadline = "3s"
-
+"""
+    + COLLECTIONS.format(rate=30, deadline="3s")
+    + "connections = 2\n"
+    + """
 [ramp]
 rate = "200/s"
 
@@ -68,6 +59,7 @@ after_steady = "2s"
 [recovery]
 window = "2s"
 """
+)
 
 
 def holds_together(result: dict) -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from .topics import COLLECTIONS
+
 pytestmark = pytest.mark.e2e
 
-STORM = """
+STORM = (
+    """
 name = "scaled"
 duration = "10s"
 
@@ -31,20 +34,9 @@ connections = 300
 [[population.channels]]
 name = "collection-{n}"
 count = 2
-
-[subscribe]
-event = "subscribe"
-args = [{ collection = "{channel}" }]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "10/s"
-event = "edit"
-args = [{ collection = "{channel}", parameter = "url", text = "{marker}" }]
-marker = "1.text"
-deadline = "2s"
-
+"""
+    + COLLECTIONS.format(rate=10, deadline="2s")
+    + """
 [ramp]
 rate = "80/s"
 
@@ -59,6 +51,7 @@ after_steady = "500ms"
 [recovery]
 window = "1s"
 """
+)
 
 
 def test_storm_in_small_lasts_as_long_as_predicted(loadtest_run: Any) -> None:

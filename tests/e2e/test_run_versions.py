@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from .topics import COLLECTIONS
+
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 300
 ADMITTED_PER_S = 100
 
-STORM = f"""
+STORM = (
+    f"""
 name = "storm"
 duration = "6s"
 
@@ -33,21 +36,9 @@ connections = {CLIENTS}
 [[population.channels]]
 name = "collection-{{n}}"
 count = 5
-
-[subscribe]
-event = "subscribe"
-args = [{{ collection = "{{channel}}" }}]
-ack_path = "0.ok"
-ack_equals = true
-
-[publish]
-rate = "10/s"
-event = "edit"
-args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
-ack = true
-marker = "1.text"
-deadline = "2s"
-
+"""
+    + COLLECTIONS.format(rate=10, deadline="2s")
+    + f"""
 [ramp]
 rate = "{ADMITTED_PER_S}/s"
 
@@ -65,6 +56,7 @@ delay = "200ms"
 [recovery]
 window = "1s"
 """
+)
 
 
 def intervals(run: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""How a profile speaks to `targets/websocket_server.py`: everybody joins topics, publishers say something to them."""
+"""How a profile speaks to a target: everybody subscribes, publishers say something to everybody.
+
+TOPICS         `targets/websocket_server.py`: topics are joined
+COLLECTIONS    the reference stack: collections are subscribed to and edited
+"""
 
 TOPICS = """
 [subscribe]
@@ -16,3 +20,20 @@ deadline = "1s"
 warmup = "500ms"
 """
 """The end of a profile, for `format(rate=...)`: publishes a second, all topics together."""
+
+COLLECTIONS = """
+[subscribe]
+event = "subscribe"
+args = [{{ collection = "{{channel}}" }}]
+ack_path = "0.ok"
+ack_equals = true
+
+[publish]
+rate = "{rate}/s"
+deadline = "{deadline}"
+event = "edit"
+args = [{{ collection = "{{channel}}", parameter = "url", text = "{{marker}}" }}]
+ack = true
+marker = "1.text"
+"""
+"""A part of a profile, for `format(rate=..., deadline=...)`: publishes a second; when a message is lost."""

@@ -20,18 +20,20 @@ function time() {
 
 function marks({ scale, end }, width) {
   const lines = { muted: "", event: "" }, annotations = [];
-  const room = end * Math.max(0.12, 64 / Math.max(width - 60, 64)); // that a label takes
+  const perPixel = end / Math.max(width - 72, 64);
   const freeFrom = [-1, -1]; // a label needs room; where both rows are full, a mark keeps only its line
   for (const mark of run.marks) {
     const x = mark.t_s / scale, fault = mark.kind !== "phase";
     lines[fault ? "event" : "muted"] += `M${x},0V1`;
-    const row = freeFrom.findIndex((free) => x >= free);
+    const said = fault ? mark.mark : PHASES[mark.mark] ?? mark.mark, room = (8 + 7 * Math.min(said.length, 40)) * perPixel;
+    const toTheLeft = x + room > end, from = toTheLeft ? x - room : x, row = freeFrom.findIndex((free) => from >= free);
     if (row < 0) continue;
-    freeFrom[row] = x + room;
-    annotations.push({ x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", yshift: 13 * row, xanchor: x > 0.8 * end ? "right" : "left", showarrow: false, text: fault ? `<b>${escaped(mark.mark)}</b>` : PHASES[mark.mark] ?? escaped(mark.mark), font: { size: 11, color: colour(fault ? "event" : "muted") } });
+    freeFrom[row] = from + room;
+    const text = fault ? `<b>${escaped(said)}</b>` : escaped(said);
+    annotations.push({ x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", yshift: 13 * row, xanchor: toTheLeft ? "right" : "left", showarrow: false, text, font: { size: 11, color: colour(fault ? "event" : "muted") } });
   }
   // All lines of a kind are one shape: a shape each would cost more than the rest of the chart.
-  const shape = (role, width, dash) => ({ type: "path", path: lines[role], xref: "x", yref: "paper", line: { color: colour(role), width, dash } });
+  const shape = (role, width, dash) => ({ type: "path", path: lines[role], xref: "x", yref: "paper", opacity: run.marks.length > 24 ? 0.4 : 1, line: { color: colour(role), width, dash } });
   const shapes = [shape("muted", 0.75, "dot"), shape("event", 1.5, "dash")].filter(({ path }) => path);
   return { shapes, annotations };
 }

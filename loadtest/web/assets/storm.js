@@ -18,8 +18,8 @@ function allow() {
   for (const form of forms) {
     const possible = form.dataset.kind !== "deploy" || run.control;
     form.querySelector("button").disabled = !(armed && running && possible);
-    form.title = possible ? "" : "A deploy needs a stack that loadtest starts; use Drop, or a fault of the profile.";
   }
+  document.getElementById("no-deploy").hidden = !running || run.control;
 }
 
 arm.addEventListener("click", () => {
