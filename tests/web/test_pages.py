@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -194,3 +195,12 @@ def test_a_login_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
         password_from_environment()
     monkeypatch.setenv("LOADTEST_WEB_PASSWORD", "long enough")
     assert password_from_environment() == "long enough"
+
+
+def test_the_script_of_the_charts_is_plotly_in_ascii(client: Any) -> None:
+    answer = client.get("/loadtest/plotly.js")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    script = gzip.decompress(answer.data)
+    assert script.isascii()
+    assert b"Plotly" in script[:2_000]
+    assert len(script) > 1_000_000
