@@ -60,11 +60,26 @@ def remarks(one: Versus) -> list[str]:
     same = [f"{f.metric} ({_figure(f.baseline, f)})" for f in one.findings if _same(f)]
     if same:
         told.append(f"The same in every run: {', '.join(same)}.")
+    leaning = [finding.metric for finding in one.of("no difference") if _leans(finding)]
+    if leaning:
+        alone = "itself" if len(leaning) == 1 else "themselves"
+        told.append(
+            f"By {alone} {', '.join(leaning)} would differ (the interval leaves out 0); over all metrics together that"
+            " is no proof. More runs would tell."
+        )
     if any(finding.within for finding in one.findings):
         told.append("* One run each: the interval holds only what varies inside these runs, and ranks nothing.")
     if one.interleaved:
         told.append("The versions ran interleaved: runs were compared with their neighbours in time.")
     return [w.plain(sentence, 1000) for sentence in told]
+
+
+def _leans(finding: Finding) -> bool:
+    """Whether a metric's own interval leaves out "the same"."""
+    ratio = finding.ratio
+    if ratio is None or ratio.low is None or ratio.high is None or finding.within:
+        return False
+    return ratio.low > 1 or ratio.high < 1
 
 
 def _same(finding: Finding) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,11 @@ def test_star_marks_intervals_of_single_runs(folders: list[Group]) -> None:
     (one,) = compare(folders).versus
     assert any("One run each" in remark for remark in words.remarks(one))
     assert words.change(one.findings[0]).endswith("*")
+
+
+def test_an_interval_without_0_under_no_difference_is_explained(comparison: Comparison) -> None:
+    (one,) = comparison.versus
+    undecided = tuple(replace(finding, verdict="no difference") for finding in one.findings)
+    said = " ".join(words.remarks(replace(one, findings=undecided)))
+    assert "By themselves fanout.latency.p50, fanout.latency.p90, fanout.latency.p99 would differ" in said
+    assert "By themselves" not in " ".join(words.remarks(one))
