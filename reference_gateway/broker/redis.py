@@ -87,6 +87,7 @@ class RedisBroker:
         self._unanswered = 0  # PINGs since the server said anything
         self._healthy = False
         self._closed = False
+        self.interrupted: Callable[[], None] | None = None  # called when it is heard no more
         self.restored: Callable[[], None] | None = None  # called when every subscription holds again after an outage
         self.callback_errors = 0
         self.notes_lost = 0
@@ -237,6 +238,8 @@ class RedisBroker:
                     log.warning("broker connection lost: %s", "; ".join(str(error) for error in errors.exceptions))
             finally:
                 self._healthy = False
+            if self.interrupted is not None:
+                self.interrupted()
             self._servers.listen_elsewhere()
             attempt = 0 if was_healthy else attempt + 1
             self.reconnects += 1

@@ -29,7 +29,7 @@ async def serve(settings: Settings) -> Node:
     broker = await open_broker(settings.broker_url)
     node = Node(settings, broker)
     if isinstance(broker, RedisBroker):
-        broker.restored = node.hub.restored
+        broker.interrupted, broker.restored = node.hub.interrupted, node.hub.restored
     try:
         try:
             port = await node.listen()

@@ -21,7 +21,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from reference_gateway import wire
@@ -46,12 +46,13 @@ class Kept(NamedTuple):
 class Channel:
     """One collection on this node. `waiting` holds the acks owed while the broker has not confirmed, else None."""
 
-    __slots__ = ("alone", "confirming", "idle", "log", "name", "revision", "sessions", "waiting")
+    __slots__ = ("alone", "confirming", "held", "idle", "log", "name", "revision", "sessions", "waiting")
 
     def __init__(self, name: str, kept: int = 0) -> None:
         self.name = name
         self.log: deque[Kept] = deque(maxlen=kept)
         self.confirming: asyncio.Task[None] | None = None
+        self.held: deque[bytes] | None = None  # what has to wait for what was missed in an outage of the broker
         self.revision = 0
         self.sessions: set[Subscriber] = set()
         self.waiting: list[tuple[Subscriber, str | None]] | None = []
@@ -228,6 +229,9 @@ class Hub:
         channel = self._channels.get(name.removeprefix(wire.CHANNEL_PREFIX))
         if channel is None:
             return
+        if channel.held is not None:
+            channel.held.append(data)
+            return
         message = self._read(name, data)
         if message is None:
             return
@@ -259,6 +263,13 @@ class Hub:
             log.warning("malformed revision on %s: %s", name, error)
             return None
 
+    def interrupted(self) -> None:
+        """Hold back what comes from now on: what was missed has to come first (the broker's callback)."""
+        if self._keeper is not None:
+            for channel in self._channels.values():
+                if channel.waiting is None and channel.held is None:
+                    channel.held = deque(maxlen=self._kept)
+
     def restored(self) -> None:
         """Ask the log for what was published while the broker could not be heard (its callback)."""
         if self._keeper is not None:
@@ -267,14 +278,18 @@ class Hub:
             task.add_done_callback(self._tasks.discard)
 
     async def _refill(self, keeper: Keeper) -> None:
-        try:
-            for channel in tuple(self._channels.values()):
-                if channel.waiting is None:
-                    name = wire.channel_of(channel.name)
-                    for data in await keeper.history(name):
-                        self.receive(name, data)  # what is known already is not sent again
-        except BrokerError as error:
-            log.warning("what was published during the outage is not known: %s", error)
+        for channel in tuple(self._channels.values()):
+            if channel.waiting is not None:
+                continue
+            name = wire.channel_of(channel.name)
+            missed: Sequence[bytes] = ()
+            try:
+                missed = await keeper.history(name)
+            except BrokerError as error:
+                log.warning("%s: what was published during the outage is not known: %s", name, error)
+            held, channel.held = channel.held or (), None
+            for data in (*missed, *held):
+                self.receive(name, data)  # what is known already is not sent again
 
     def _begin(self, collection: str) -> Channel:
         channel = self._channels[collection] = Channel(collection, self._kept)

@@ -181,6 +181,27 @@ def test_outage_of_the_broker_is_made_up_from_its_log() -> None:
     run(scenario)
 
 
+def test_what_comes_before_the_log_is_read_waits_for_what_was_missed() -> None:
+    async def scenario(node: Node) -> None:
+        client, _, _ = await connect(node)
+        await subscribe(client, "a")
+        await publish(node, "a", 1)
+        client.took()
+        broker = node.broker
+        assert isinstance(broker, MemoryBroker)
+        node.hub.interrupted()
+        broker._logs["collection:a"].append(b'{"revision":1,"offset":"2"}')
+        await publish(node, "a", 3)  # subscribed again, but not told so yet
+        assert client.took() == b""
+        node.hub.interrupted()  # and once more, before anything was mended
+        node.hub.restored()
+        await publish(node, "a", 4)
+        await settle()
+        assert offsets_of_any(client) == [2, 3, 4]
+
+    run(scenario)
+
+
 def offsets_of_any(client: FakeClient) -> list[int]:
     return [int(json.loads(text[2:])[-1]) for text in client.took_texts()]
 
