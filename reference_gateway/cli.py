@@ -22,6 +22,8 @@ from rich.table import Table
 
 from reference_gateway.errors import ReferenceGatewayError, SettingError
 from reference_gateway.proxy.nginx import Limits
+from reference_gateway.scaling.decision import ScalePlan, parse_moment
+from reference_gateway.scaling.usage import Budget
 from reference_gateway.stack.client import ControlClient
 from reference_gateway.stack.config import StackConfig, find_versions
 from reference_gateway.stack.process import die_with_parent
@@ -111,6 +113,22 @@ def up(
     broker_links: Annotated[
         bool, typer.Option("--broker-links", help="Relays before the embedded broker: it can be cut off, or be late.")
     ] = False,
+    autoscale: Annotated[
+        int | None, typer.Option(help="Add and drain nodes while it runs, --nodes to this many.", min=1)
+    ] = None,
+    scale_on: Annotated[
+        str, typer.Option(help="With --autoscale: the load goes by both, cpu or memory; none: by --scale-at alone.")
+    ] = "both",
+    scale_at: Annotated[
+        list[str] | None,
+        typer.Option(help="With --autoscale: at least so many nodes from then on: 30s=4, 18:00=8 UTC."),
+    ] = None,
+    scale_calm: Annotated[float, typer.Option(help="Seconds of low load before a node is drained.", min=0.1)] = 30.0,
+    node_cpu: Annotated[float, typer.Option(help="Cores that a node may use; 0: what there is.", min=0)] = 0.0,
+    node_memory: Annotated[
+        int, typer.Option(help="Bytes a node may use beyond its start before it is killed; 0: what there is.", min=0)
+    ] = 0,
+    client_memory: Annotated[int, typer.Option(help="Bytes that a node keeps for each client.", min=0)] = 0,
     with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Start the stack, show its parts, keep it running until Ctrl-C."""
@@ -133,6 +151,10 @@ def up(
         handshake_stages=handshake_stages,
         held_cost_per_s=held_cost,
         admit_per_s=admit,
+        scaling=_scale_plan(nodes, autoscale, scale_on, scale_at or [], scale_calm),
+        budget=Budget(node_cpu, node_memory),
+        load_metric="both" if scale_on == "none" else scale_on,
+        client_bytes=client_memory,
         front=front,
         front_limits=Limits(front_rate, front_connections),
         broker_links=broker_links,
@@ -199,6 +221,14 @@ def down(ready_file: ReadyFile = None) -> None:
     client = ControlClient.find(ready_file)
     client.down()
     _out.print(f"stack {client.ready['version']} (process {client.ready['pid']}) is going down")
+
+
+def _scale_plan(nodes: int, most: int | None, on: str, at: list[str], calm_s: float) -> ScalePlan | None:
+    if most is None:
+        if at:
+            raise SettingError("--scale-at: allowed with --autoscale")
+        return None
+    return ScalePlan(nodes, most, tuple(map(parse_moment, at)), reactive=on != "none", calm_s=calm_s)
 
 
 def _yes(switch: bool) -> str:

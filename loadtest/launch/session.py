@@ -44,6 +44,7 @@ from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
 from loadtest.profile.model import Profile
 from loadtest.profile.redaction import SafeFormatter
+from loadtest.profile.target import Node, Target
 from loadtest.results.folder import RunFolder
 from loadtest.users.attach import stripped
 from loadtest.users.build import tls_context
@@ -323,12 +324,27 @@ def _stack_flags(profile: Profile) -> list[str]:
         "--admit": target.admit_per_s,
         "--front-rate": target.front_rate_per_s,
         "--front-connections": target.front_connections,
+        **_node_flags(target),
         **stack_limits(profile),
     }
-    words = [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.9g}")]
-    if any(fault.needs_links for fault in profile.faults):
-        words.append("--broker-links")
-    return [*words, *(() if target.front is None else ("--front", target.front))]
+    words = [word for flag, value in flags.items() if value is not None for word in (flag, f"{value:.15g}")]
+    words += ["--broker-links"] if any(fault.needs_links for fault in profile.faults) else []
+    words += [] if target.front is None else ["--front", target.front]
+    if target.autoscale is not None:
+        words += ["--scale-on", target.autoscale.on]
+        words += [word for moment in target.autoscale.schedule for word in ("--scale-at", moment)]
+    return words
+
+
+def _node_flags(target: Target) -> dict[str, float | None]:
+    node, scale = target.node or Node(), target.autoscale
+    return {
+        "--node-cpu": node.cpu,
+        "--node-memory": node.memory_bytes,
+        "--client-memory": node.client_memory_bytes,
+        "--autoscale": None if scale is None else scale.most,
+        "--scale-calm": None if scale is None else scale.calm_s,
+    }
 
 
 def _what_starts(profile: Profile, staff: Staff) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from loadtest.profile.quantities import PerSecond, Seconds
+from loadtest.profile.quantities import Bytes, PerSecond, Seconds
 from loadtest.profile.section import Section, Several
 
 
@@ -46,6 +46,33 @@ class Bootstrap(Section):
     )
     every: Literal["connect", "once"] = Field(
         default="connect", description="Ask before every connect, or once per client and keep the answer."
+    )
+
+
+class Node(Section):
+    """What one gateway node of the reference stack has; without this table, what the machine has."""
+
+    cpu: float | None = Field(default=None, gt=0, le=1024, description="Cores; it rests when it has used more.")
+    memory_bytes: Bytes | None = Field(
+        default=None, alias="memory", gt=0, description="Memory beyond its start; it is killed when it uses more."
+    )
+    client_memory_bytes: Bytes | None = Field(
+        default=None, alias="client_memory", gt=0, description="Memory that it keeps for each client."
+    )
+
+
+class Autoscale(Section):
+    """Nodes are added and drained while the run lasts, from `nodes` on; clients need [target.bootstrap] or a front."""
+
+    most: int = Field(ge=1, le=256, description="Nodes at most.", examples=[4])
+    on: Literal["both", "cpu", "memory", "none"] = Field(
+        default="both", description="What the load of a node goes by; none: the schedule alone."
+    )
+    schedule: Several[str] = Field(
+        default=(), description="At least so many nodes from then on: 30s=4 (since the stack's start), 18:00=8 (UTC)."
+    )
+    calm_s: Seconds | None = Field(
+        default=None, alias="calm", gt=0, le=86_400, description="Time of low load before a node is drained (30s)."
     )
 
 
@@ -92,6 +119,8 @@ class Target(Section):
         le=65_535,
         description="With front: WebSockets that it holds at the same time (any number).",
     )
+    node: Node | None = Field(default=None, description="What one node of the reference stack has.")
+    autoscale: Autoscale | None = Field(default=None, description="Reference stack: nodes added and drained by load.")
     urls: Annotated[Urls, PlainSerializer(_single_as_text)] = Field(
         default=(),
         alias="url",

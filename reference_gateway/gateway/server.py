@@ -82,7 +82,6 @@ class Node:
         self.polling = Polling(self)
         self.admission = open_admission(settings)
         self.load = Load(settings.budget, settings.load_metric)
-        self._kept: dict[Session, bytes] = {}
         self.draining = False
         self._goodbye = self.farewell
         self.was_healthy = False
@@ -243,7 +242,7 @@ class Node:
 
     def left(self, session: Session) -> None:
         """Forget a WebSocket that is closing or gone."""
-        self._kept.pop(session, None)
+        self.load.let_go(session)
         self.heartbeat.leave(session)
         self.settled(session)
         self.connections -= 1
@@ -334,7 +333,7 @@ class Node:
         if settings.lifetime_s:
             session.turns = max(1, round(settings.lifetime_s * (0.5 + self._rng.random()) / settings.ping_interval_s))
         if settings.client_bytes:
-            self._kept[session] = b"\1" * settings.client_bytes  # written to, so that it is really there
+            self.load.keep(session, settings.client_bytes)
         self.connections += 1
         if self.admission is not None:
             self.admission.enter(session)

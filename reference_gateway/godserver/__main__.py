@@ -25,7 +25,7 @@ from reference_gateway.errors import SettingError
 from reference_gateway.godserver.bootstrap import Godserver
 from reference_gateway.godserver.fleet import Fleet, Node
 from reference_gateway.godserver.http import HttpConnection, sweep
-from reference_gateway.health import Health, probe_http
+from reference_gateway.health import Health, probe_load
 from reference_gateway.settings import read_port, read_text
 
 # Seconds between two probes of one node, and of one that did not answer: after a deploy, clients are waiting for it.
@@ -45,8 +45,8 @@ async def _watch(fleet: Fleet, node: Node, number: int, count: int) -> None:
     every_s, again_s = max(PROBE_EVERY_S, count / PROBES_PER_S), max(PROBE_AGAIN_S, count / AGAIN_PER_S)
     await asyncio.sleep(every_s * number / count)
     while True:
-        health = await probe_http(node.host, node.port, PROBE_TIMEOUT_S)
-        if fleet.report(node, health is Health.HEALTHY):
+        health, load = await probe_load(node.host, node.port, PROBE_TIMEOUT_S)
+        if fleet.report(node, health is Health.HEALTHY, load):
             log.info("%s is %s (%s)", node.url, "healthy" if node.healthy else "not healthy", health.value)
         await asyncio.sleep(every_s if node.strikes == 0 else again_s)
 
@@ -67,8 +67,16 @@ async def _serve(env: Mapping[str, str]) -> None:
         read_port(env),
         backlog=4096,
     )
-    nodes = fleet.nodes
-    watchers = [asyncio.create_task(_watch(fleet, node, at, len(nodes))) for at, node in enumerate(nodes)]
+    watchers: list[asyncio.Task[None]] = []
+
+    def watch_all() -> None:
+        for watcher in watchers:
+            watcher.cancel()
+        nodes = fleet.nodes
+        watchers[:] = [loop.create_task(_watch(fleet, node, at, len(nodes))) for at, node in enumerate(nodes)]
+
+    watch_all()
+    godserver.fleet_changed = watch_all
     sweeper = asyncio.create_task(_sweep(connections))
     await ended.wait()
     server.close()

@@ -3,14 +3,15 @@
 GET /v1/bootstrap?client=ID -> 200 {"gateway": {"url", "version"}, "flags": {..}}
 GET /v1/shares              -> 200 {"sync": 0.5, "bifrost-1": 0.5}
 PUT /v1/shares              -> 200 the same; 400 wrong shares, 401 without the control token
-GET /healthz                -> 200 {"ok", "nodes": [{"url", "version", "healthy"}], "answered"}
+PUT /v1/fleet               -> 200 {"sync": ["ws://..", ..], ..}, the nodes from now on; 400, 401
+GET /healthz                -> 200 {"ok", "nodes": [{"url", "version", "healthy", "load"}], "answered"}
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -21,7 +22,7 @@ from reference_gateway.godserver.http import response
 
 MAX_CLIENT_BYTES: Final = 256
 _UNAUTHORIZED = response(401, {"error": "the control token is missing or wrong"})
-_NOT_FOUND = response(404, {"error": "no such path: there is /v1/bootstrap, /v1/shares, /healthz"})
+_NOT_FOUND = response(404, {"error": "no such path: there is /v1/bootstrap, /v1/shares, /v1/fleet, /healthz"})
 _NO_METHOD = response(405, {"error": "this method is not allowed here"})
 _NO_CLIENT = response(400, {"error": f"give the client's id: /v1/bootstrap?client=ID, 1 to {MAX_CLIENT_BYTES} bytes"})
 
@@ -38,12 +39,17 @@ class Godserver:
         self._fleet = fleet
         self._cohorts = Cohorts(shares, fleet.versions)
         self._expected = f"Bearer {token}".encode()
-        # One answer per node, made once: a request only chooses.
-        self._answers = {
-            node.url: response(200, {"gateway": {"url": node.url, "version": node.version}, "flags": dict(flags)})
-            for node in fleet.nodes
-        }
+        self._flags = dict(flags)
+        self.fleet_changed: Callable[[], None] = lambda: None  # called after it was replaced
         self.answered = 0
+        self._prepare_answers()
+
+    def _prepare_answers(self) -> None:
+        """Make one answer per node: a request only chooses."""
+        self._answers = {
+            node.url: response(200, {"gateway": {"url": node.url, "version": node.version}, "flags": self._flags})
+            for node in self._fleet.nodes
+        }
 
     def handle(self, method: bytes, path: bytes, query: bytes, authorization: bytes, body: bytes) -> bytes:
         """Return the whole response to one request.
@@ -54,6 +60,8 @@ class Godserver:
             return self._bootstrap(query) if method == b"GET" else _NO_METHOD
         if path == b"/v1/shares":
             return self._shares(method, authorization, body)
+        if path == b"/v1/fleet":
+            return self._replace_fleet(method, authorization, body)
         if path == b"/healthz":
             return response(200, self._health())
         return _NOT_FOUND
@@ -64,6 +72,20 @@ class Godserver:
             return _NO_CLIENT
         self.answered += 1
         return self._answers[self._fleet.next_node(self._cohorts.version_of(client)).url]
+
+    def _replace_fleet(self, method: bytes, authorization: bytes, body: bytes) -> bytes:
+        if method != b"PUT":
+            return _NO_METHOD
+        if not hmac.compare_digest(authorization, self._expected):
+            return _UNAUTHORIZED
+        try:
+            urls = json.loads(body)
+            self._fleet.replace(urls)
+        except (SettingError, ValueError, AttributeError, TypeError) as error:
+            return response(400, {"error": str(error)})
+        self._prepare_answers()
+        self.fleet_changed()
+        return response(200, urls)
 
     def _shares(self, method: bytes, authorization: bytes, body: bytes) -> bytes:
         if method == b"PUT":
@@ -78,7 +100,10 @@ class Godserver:
         return response(200, self._cohorts.shares)
 
     def _health(self) -> dict[str, Any]:
-        nodes = [{"url": node.url, "version": node.version, "healthy": node.healthy} for node in self._fleet.nodes]
+        nodes = [
+            {"url": node.url, "version": node.version, "healthy": node.healthy, "load": node.load}
+            for node in self._fleet.nodes
+        ]
         return {"ok": True, "nodes": nodes, "answered": self.answered}
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -56,7 +56,8 @@ class Composition:
         inside: the private API and the services behind it.
         nursery: what forks the gateway nodes.
         godserver: the first call of every client; last to start, so that what it hands out is there.
-        gateways: nodes of all versions, in order.
+        gateways: nodes of all versions, in order; grows and shrinks with an autoscaler.
+        another: makes one more node of the last version, with a name and a port of its own; nothing is started.
         control_port: where the supervisor's own control server will listen, on loopback.
         front: what stands in front of the gateways, if anything does; then clients know its addresses only.
         order_token: by which nodes know the stack's orders (`relocation`).
@@ -68,7 +69,8 @@ class Composition:
     nursery: Nursery
     inside: Sequence[Part]
     godserver: Part
-    gateways: Sequence[Part]
+    gateways: list[Part]
+    another: Callable[[], Part]
     control_port: int
     order_token: str
     front: Front | None
@@ -143,6 +145,7 @@ class _Composer:
             inside=[self._collections(), self._api()] if self._config.is_split else [],
             godserver=self._godserver(),
             gateways=[self._gateway(name, version) for name, version in self._nodes],
+            another=self._another,
             control_port=self._ports["control"],
             order_token=self._order_token,
             front=self._front(),
@@ -271,6 +274,7 @@ class _Composer:
         env = {
             "RG_VERSION": version.name,
             "RG_ORDER_TOKEN": self._order_token,
+            **self._config.node_environment,
             "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
             "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
             "RG_CAPACITY": f"{self._config.capacity_per_s / self._config.nodes:.9g}",
@@ -306,6 +310,14 @@ class _Composer:
             if version.session_recovery:
                 env["RG_SESSION_KEY"] = self._session_key
         return self._part(name, "gateway", _module_of(version), env, version=version.name, path="/socket.io/")
+
+    def _another(self) -> Part:
+        number = len(self._nodes) + 1
+        name, version = f"gateway-{number}", self._nodes[-1][1]
+        base = None if self._config.port_base is None else self._config.port_base + number - 1
+        self._ports |= assign_ports([name], {name: self._config.host}, base)
+        self._nodes.append((name, version))
+        return self._gateway(name, version)
 
     @property
     def _nodes_per_core(self) -> float:

@@ -13,6 +13,9 @@ from typing import Final
 
 from reference_gateway.errors import SettingError
 from reference_gateway.proxy.nginx import MAX_CONNECTIONS, NO_LIMITS, Limits
+from reference_gateway.scaling.decision import ScalePlan
+from reference_gateway.scaling.factor import parse_metric
+from reference_gateway.scaling.usage import NO_BUDGET, Budget
 from reference_gateway.storage.location import with_driver
 from reference_gateway.versions import Version, find
 
@@ -44,6 +47,9 @@ class StackConfig:
             or 2,000 where that is not limited.
         front: what stands in front of the gateways, "nginx" or nothing; front_limits: what it lets through.
         broker_links: whether every way to the embedded broker leads through a relay, which can be cut (`faults.link`).
+        scaling: how many nodes there are to be while the stack runs; None = as many as at the start.
+        budget: what each node of a split version may use. load_metric: what its load goes by. client_bytes: memory
+            that it keeps for each client.
         environment: variables for the parts, over this process's own.
         redis_url: an existing broker; None starts an embedded one.
         database_url: an existing database; None = SQLite in the data folder.
@@ -67,6 +73,10 @@ class StackConfig:
     front: str = ""
     front_limits: Limits = NO_LIMITS
     broker_links: bool = False
+    scaling: ScalePlan | None = None
+    budget: Budget = NO_BUDGET
+    load_metric: str = "both"
+    client_bytes: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     database_url: str | None = None
@@ -98,6 +108,14 @@ class StackConfig:
             raise SettingError(
                 f"--front-connections {self.front_limits.connections}: allowed is 0 to {MAX_CONNECTIONS}"
             )
+        parse_metric(self.load_metric)
+        if self.scaling is not None:
+            if len(self.versions) != 1 or not self.is_split:
+                raise SettingError("--autoscale: allowed with one version, and not with sync, whose nodes tell no load")
+            if self.broker_links:
+                raise SettingError("--autoscale: not with --broker-links, which are laid at the start")
+            if not self.nodes <= self.scaling.most <= MAX_NODES:
+                raise SettingError(f"--autoscale {self.scaling.most}: allowed is --nodes ({self.nodes}) to {MAX_NODES}")
         if self.rules_file is not None and not self.rules_file.is_file():
             raise SettingError(f"--rules {self.rules_file}: no such file")
         try:
@@ -114,6 +132,16 @@ class StackConfig:
     def node_admits_per_s(self) -> float:
         """What one node of a version with admission control lets in, clients per second."""
         return (self.admit_per_s or self.capacity_per_s or ADMIT_PER_S) / self.nodes
+
+    @property
+    def node_environment(self) -> dict[str, str]:
+        """What a node is told of its budget."""
+        return {
+            "RG_CPU_CORES": f"{self.budget.cores:.9g}",
+            "RG_MEMORY_BYTES": str(self.budget.memory_bytes),
+            "RG_LOAD_METRIC": self.load_metric,
+            "RG_CLIENT_BYTES": str(self.client_bytes),
+        }
 
     @property
     def needs_broker(self) -> bool:

@@ -22,6 +22,7 @@ from reference_gateway.errors import DeployError, DeployRunningError, FaultError
 from reference_gateway.stack.deploy import DeployOrder
 from reference_gateway.stack.faults.order import FaultOrder
 from reference_gateway.stack.rollout import Rollout, RolloutOrder
+from reference_gateway.stack.scaler import Scaler
 from reference_gateway.stack.stack import Stack
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,6 +43,10 @@ class Control:
             stack.token,
             composition.order_token,
         )
+        self._scaler: Scaler | None = None
+        if stack.config.scaling is not None:
+            plan, supervisor = stack.config.scaling, stack.supervisor
+            self._scaler = Scaler(plan, composition, supervisor, stack.deployer, stack.token)
         app = web.Application(client_max_size=64 * 1024, middlewares=[self._authorize])
         app.router.add_post("/v1/deploy", self._deploy)
         app.router.add_post("/v1/rollout", self._rollout)
@@ -49,6 +54,7 @@ class Control:
         app.router.add_delete("/v1/faults/{name}", self._heal)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/down", self._down)
+        self._scaling: asyncio.Task[None] | None = None
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
     async def start(self) -> None:
@@ -58,12 +64,17 @@ class Control:
             OSError: the port was taken since it was found free.
         """
         await self._runner.setup()
+        if self._scaler is not None:
+            self._scaling = asyncio.create_task(self._scaler.run(), name="scaler")
         await web.TCPSite(self._runner, "127.0.0.1", self._stack.composition.control_port).start()
 
     async def stop(self) -> None:
         """Stop listening; what is in progress is cancelled, its caller sees the connection end."""
         for task in self._tasks:
             task.cancel()
+        if self._scaling is not None:
+            self._scaling.cancel()
+            await asyncio.gather(self._scaling, return_exceptions=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.cleanup()
 
@@ -123,7 +134,9 @@ class Control:
             return _refuse(500, str(error))
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._stack.status())
+        return web.json_response(
+            {**self._stack.status(), "scaled": self._scaler.changes if self._scaler is not None else []}
+        )
 
     async def _down(self, _request: web.Request) -> web.Response:
         self._ended.set()

@@ -121,7 +121,7 @@ class Rollout:
 
     async def _set_shares(self, http: ClientSession, shares: Mapping[str, float]) -> None:
         url = f"{self._godserver_url}/v1/shares"
-        async with http.put(url, data=json.dumps(shares), headers=_bearer(self._token)) as answer:
+        async with http.put(url, data=json.dumps(shares), headers=bearer(self._token)) as answer:
             answer.raise_for_status()
 
     async def _send_away(self, http: ClientSession, order: Relocation) -> int:
@@ -138,10 +138,11 @@ class Rollout:
                 return now
 
     async def _clients(self, http: ClientSession) -> dict[str, int]:
-        counts = await asyncio.gather(*(_connections(http, part) for part in self._gateways))
+        gateways = tuple(self._gateways)
+        told = await asyncio.gather(*(ask_health(http, part) for part in gateways))
         clients = dict.fromkeys(self._versions, 0)
-        for part, count in zip(self._gateways, counts, strict=True):
-            clients[part.version] += count
+        for part, facts in zip(gateways, told, strict=True):
+            clients[part.version] += int(facts["connections"])
         return clients
 
 
@@ -151,19 +152,25 @@ async def relocate(http: ClientSession, part: Part, order: Relocation, token: st
     Raises:
         aiohttp.ClientError, TimeoutError: it did not take it.
     """
-    async with http.post(f"{_base(part)}{PATH}?{order.query}", headers=_bearer(token)) as answer:
+    async with http.post(f"{_base(part)}{PATH}?{order.query}", headers=bearer(token)) as answer:
         answer.raise_for_status()
         return int((await answer.json())["leaving"])
 
 
-async def _connections(http: ClientSession, part: Part) -> int:
+async def ask_health(http: ClientSession, part: Part) -> dict[str, Any]:
+    """Return what a node says of itself at /healthz, healthy or not.
+
+    Raises:
+        aiohttp.ClientError, TimeoutError, ValueError: it does not answer, or with something else.
+    """
     async with http.get(f"{_base(part)}/healthz") as answer:
-        return int((await answer.json())["connections"])
+        return dict(await answer.json())
 
 
 def _base(part: Part) -> str:
     return f"http://{urlsplit(part.url).netloc}"
 
 
-def _bearer(token: str) -> dict[str, str]:
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that holds a token."""
     return {"Authorization": f"Bearer {token}"}

@@ -42,9 +42,9 @@ class Stack:
         self.token = secrets.token_urlsafe(24)
         self.composition: Composition = compose(config, data, self.token)
         self._nursery = self.composition.nursery
-        self._supervisor = Supervisor(config.start_timeout_s, self._nursery)
-        self.deployer = Deployer(self._supervisor, self.composition.tiers, data.drain_file)
-        self.ward = Ward(self._supervisor, self.composition.parts, self.composition.links, data.trouble_file)
+        self.supervisor = Supervisor(config.start_timeout_s, self._nursery)
+        self.deployer = Deployer(self.supervisor, self.composition.tiers, data.drain_file)
+        self.ward = Ward(self.supervisor, self.composition.parts, self.composition.links, data.trouble_file)
         data.trouble_file.unlink(missing_ok=True)  # a stack that was killed may have left it
         self._state_file: Path | None = None
         self._started_s = time.monotonic()
@@ -72,7 +72,7 @@ class Stack:
         if self.composition.front is not None:
             await self.composition.front.prepare(self.composition.gateways)
         for layer in self.composition.layers:
-            await self._supervisor.start_all(layer)
+            await self.supervisor.start_all(layer)
 
     def announce(self) -> bool:
         """Write the ready file and the default state file; return whether the latter is ours now.
@@ -128,7 +128,7 @@ class Stack:
         withdraw(self.config.ready_file)
         withdraw(self._state_file)
         await self.ward.heal_all()
-        await self._supervisor.stop_all(self.composition.parts, END_S)
+        await self.supervisor.stop_all(self.composition.parts, END_S)
         await self._nursery.end()
         for part in self.composition.parts:
             part.release()

@@ -31,7 +31,7 @@ pytestmark = [
 PROFILE = (
     """
 name = "front"
-duration = "8s"
+duration = "5s"
 
 [target]
 stack = "reference"
@@ -49,7 +49,7 @@ connections = 500
 name = "collection-{n}"
 count = 10
 """
-    + COLLECTIONS.format(rate=10, deadline="2s")
+    + COLLECTIONS.format(rate=10, deadline="1s")
     + """
 [ramp]
 rate = "400/s"
@@ -113,7 +113,7 @@ def test_500_connections_are_held_through_it_and_come_back_after_a_deploy(loadte
 
 
 def test_limits_hold_and_the_refused_are_counted_by_class(loadtest_run) -> None:
-    limits = [f"target.front_connections={HELD}", f"target.front_rate={RATE}/s", "duration=2s", "ramp.timeout=4s"]
+    limits = [f"target.front_connections={HELD}", f"target.front_rate={RATE}/s", "duration=1s", "ramp.timeout=3s"]
     run = loadtest_run(PROFILE, *(word for key in limits for word in ("--set", key)))
     assert run.wait(60) in (0, 1), run.said
     failures = run.result["connections"]["failures"]
@@ -126,8 +126,8 @@ def test_limits_hold_and_the_refused_are_counted_by_class(loadtest_run) -> None:
 
 
 def test_accepted_rate_is_the_configured_one(tmp_path: Path) -> None:
-    """Offered three times the rate for three seconds; a tenth of a second's worth may come at once."""
-    seconds, offered = 3.0, 3 * RATE
+    """Offered three times the rate for two seconds; a tenth of a second's worth may come at once."""
+    seconds, offered = 2.0, 3 * RATE
 
     async def knock(host: str, port: int, due_s: float) -> bytes:
         await asyncio.sleep(due_s)

@@ -20,7 +20,7 @@ def logged(run: Any) -> list[str]:
 
 
 def test_clients_move_between_versions_and_those_who_stay_lose_nothing(loadtest_run) -> None:
-    more = [f"population.connections={CLIENTS}", "ramp.rate=200/s", "duration=9s", "publish.deadline=2s"]
+    more = [f"population.connections={CLIENTS}", "ramp.rate=200/s", "duration=9s", "publish.deadline=1s"]
     more += ["phases.warmup=500ms", "recovery.window=1s", "population.channels.0.count=10"]
     for number, at in enumerate(STEPS.values()):
         more += [f"faults.{number}.over=1s", f"faults.{number}.after_steady={at}"]

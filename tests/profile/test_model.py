@@ -166,6 +166,8 @@ def test_every_shipped_profile_states_its_purpose_on_top() -> None:
     assert sorted(shipped_profiles()) == [
         "any-socketio",
         "any-websocket",
+        "autoscale-cpu",
+        "autoscale-memory",
         "deploy-storm",
         "hostile-clients",
         "hundred-thousand",

@@ -55,6 +55,8 @@ def reference_stack_is_whole(profile: Profile) -> Iterator[Objection]:
         "front": "front",
         "front_rate": "front_rate_per_s",
         "front_connections": "front_connections",
+        "node": "node",
+        "autoscale": "autoscale",
     }
     for key, field in fields.items():
         if target.departs(field):
