@@ -225,7 +225,8 @@ def serve_gevent(options: dict[str, Any]) -> None:
         if line == "account":
             taken = engine.take()
             lag = Histogram.from_wire(taken.pop("lag"))
-            answer("account " + json.dumps(taken | {"lag_p99_ms": (lag.percentile_ns(99) or 0) / NS_PER_MS}))
+            lag_p99_ms = (lag.percentile_ns(99) or 0) / NS_PER_MS
+            answer("account " + json.dumps({"cpu_percent": taken["cpu_percent"], "lag_p99_ms": lag_p99_ms}))
         else:
             obey(line)
 
