@@ -16,6 +16,7 @@ from typing import Any
 
 from loadtest.clock import NS_PER_MS, NS_PER_S
 from loadtest.metrics.delivery import CLASSES
+from loadtest.metrics.demand import Demand
 from loadtest.metrics.event import MASS_SHARE, Event
 from loadtest.metrics.ledger import GRACE_NS
 from loadtest.metrics.packed import EMPTY, Packed
@@ -71,6 +72,7 @@ class Books:
         self.stretch = Stretch()
         self.phases = PhaseFigures()
         self.strain = Strain()
+        self.demand = Demand()
         self.cpu_max_percent = 0.0
         self.gc_max_ms = 0.0
         self.errors = 0
@@ -119,6 +121,7 @@ class Books:
         self.interval.add(report)
         self.phases.add_report(report)
         self.strain.add(report)
+        self.demand.add(report.t_ns, report.counts, report.failures)
         for part in report.seconds:
             index = part.second - self._first_second
             if index >= self._next_second:
@@ -355,7 +358,7 @@ class Books:
         if baseline_from_ns is not None:
             first_t0_ns = min(other.t0_ns for other in self.events.values())
             t_svc_s = self._service.t_svc_s(t0_s, baseline_from_ns / NS_PER_S - base_s, first_t0_ns / NS_PER_S - base_s)
-        curve, back_s = event.curve, event.curve.t_sub_s(99)  # who is back was not stuck; nothing else is known
+        curve, back_s = event.curve, event.curve.t_sub_s(99)
         return {
             "name": event.name,
             "kind": event.kind,
@@ -364,12 +367,9 @@ class Books:
             "population": curve.population,
             "dropped": curve.dropped,
             "recovery": curve.as_recovery(
-                end_ns,
-                t_svc_s=t_svc_s,
-                t_rec_s=t_rec_s(back_s, t_svc_s),
-                lost=event.lost,
-                metastable=None if back_s is None else False,
-            ),
+                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(back_s, t_svc_s), lost=event.lost, metastable=None
+            )
+            | self.demand.figures(event, end_ns),
             **event.of_fault(self.zero_ns),
         }
 

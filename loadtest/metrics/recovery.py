@@ -122,6 +122,12 @@ class RecoveryCurve:
         return sum(sum(part.primary.values()) for part in (self._fresh, self._shipped))
 
     @property
+    def last_drop_ns(self) -> int:
+        """When a member of P was dropped for the first time, last of all; t0 when none was."""
+        keys = (key for part in (self._fresh, self._shipped) for key in part.primary)
+        return self.t0_ns + max(keys, default=0) * NS_PER_MS
+
+    @property
     def secondary_drops(self) -> int:
         """Drops after t0 of clients that had recovered or were never in P."""
         return self._fresh.secondary + self._shipped.secondary

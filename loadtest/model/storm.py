@@ -101,7 +101,7 @@ class Storm:
         Raises:
             UsageError: the policy gives up for good, so there is no storm.
         """
-        waits = waits_s(self.policy, _SETTLED)
+        waits = settled_waits_s(self.policy)
         if not waits:
             raise UsageError("clients that never come back make no storm")
         return sum(waits) / len(waits)
@@ -117,6 +117,11 @@ def waits_s(policy: ReconnectPolicy, attempt: int) -> list[float]:
     rng = Random(0)
     drawn = [policy.wait_s(attempt, rng) for _ in range(DRAWS)]
     return [wait_s for wait_s in drawn if wait_s is not None]
+
+
+def settled_waits_s(policy: ReconnectPolicy) -> list[float]:
+    """Return waits that stand for those of a client that has failed often; none when the policy gives up."""
+    return waits_s(policy, _SETTLED)
 
 
 def settled_attempt(policy: ReconnectPolicy) -> int:

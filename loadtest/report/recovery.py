@@ -132,6 +132,9 @@ def recovery_figures(event: Mapping[str, Any]) -> Html:
         ),
         ("Mean outage", w.seconds(w.number(r, "outage_s_mean")), "time lost per client"),
         ("Lost", w.count(w.number(r, "lost")), "deliveries that missed their deadline because of it"),
+        ("Goodput", w.count(w.number(r, "goodput_peak_per_s")), "most clients fully back in a second, mean of ten"),
+        ("Shed", w.percent(w.number(r, "shed")), "attempts that the target turned away"),
+        ("Waste", w.percent(w.number(r, "waste")), "attempts let in that became no whole session"),
         ("Metastable", stuck, "stayed down although the cause was gone"),
         *_of_fault(event),
     )

@@ -137,7 +137,8 @@ def _recovery(course: Sequence[tuple[float, Mapping[str, Any]]], intervals: Line
             curve.attempt(round(t_s * NS_PER_S), int(_figure(line, "attempts")))
     until_ns = round(course[-1][0] * NS_PER_S)
     unknown = {"t_svc_s": None, "t_rec_s": None, "lost": None, "metastable": None}
-    return curve.as_recovery(until_ns, **unknown) | {"secondary_drops": None}
+    told_elsewhere = dict.fromkeys(("secondary_drops", "goodput_peak_per_s", "shed", "waste"))
+    return curve.as_recovery(until_ns, **unknown) | told_elsewhere
 
 
 def _histograms(path: Path) -> dict[str, Tally]:

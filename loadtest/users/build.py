@@ -6,6 +6,7 @@ import random
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
 from loadtest.errors import UsageError
@@ -17,6 +18,7 @@ from loadtest.herd.opening import Opening
 from loadtest.herd.poller import Poller
 from loadtest.herd.sockets import Target, is_ours
 from loadtest.metrics.ledger import Ledger
+from loadtest.model.storm import settled_waits_s
 from loadtest.pacing import reconnect
 from loadtest.profile.model import Profile
 from loadtest.profile.target import Tls
@@ -151,6 +153,12 @@ def make_policy(profile: Profile) -> reconnect.ReconnectPolicy:
     if profile.scale is None:
         return policy
     return reconnect.Quickened(reconnect.Distant(policy, profile.scale.latency_s), profile.time_scale)
+
+
+def cycle_s(profile: Profile) -> float | None:
+    """Return the give-up time of an attempt plus the mean wait of a client that has failed often; None: they stop."""
+    waits_s = settled_waits_s(make_policy(profile))
+    return profile.connect_timeout_s + fmean(waits_s) if waits_s else None
 
 
 def make_ledger(profile: Profile) -> Ledger:

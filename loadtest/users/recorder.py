@@ -24,6 +24,7 @@ from loadtest.profile.redaction import safe, safe_text
 from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
 from loadtest.users import messages
+from loadtest.users.build import cycle_s
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
 from loadtest.users.silence import Silence
 from loadtest.users.verdict import Verdict, live_figures, manifest_facts, summarise
@@ -101,12 +102,14 @@ class Recorder:
 
     def _new_books(self, zero_ns: int) -> Books:
         recovery = self.profile.recovery
-        return Books(
+        books = Books(
             self.profile.population.connections,
             zero_ns,
             round(self.profile.publish.deadline_s * NS_PER_S),
             ServiceRecovery(recovery.window_s, recovery.tolerance),
         )
+        books.demand.cycle_s = cycle_s(self.profile)
+        return books
 
     def write_manifest(self, workers: int) -> None:
         """Write what is known before the run begins."""
