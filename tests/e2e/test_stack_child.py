@@ -48,7 +48,7 @@ def test_deploy_fault_replaces_the_gateways_of_a_real_stack(no_leftovers: None, 
     stack = ReferenceStack.start(version="bifrost-1", nodes=2, log_dir=tmp_path)
     try:
         ready = stack.wait_ready()
-        context = Context(Control(ready.control_url, ready.control_token))
+        context = Context(Control(ready.control_url, ready.control_token, ready.faults, ready.deploys))
         settings = DeployFault.model_validate({"kind": "deploy", "strategy": strategy})
         fault = build_faults([settings])["deploy"]
         assert fault.check(context) == []
