@@ -366,9 +366,7 @@ class Books:
             "at_s": (event.t0_ns - self.zero_ns) / NS_PER_S,
             "population": curve.population,
             "dropped": curve.dropped,
-            "recovery": curve.as_recovery(
-                end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(back_s, t_svc_s), lost=event.lost, metastable=None
-            )
+            "recovery": curve.as_recovery(end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(back_s, t_svc_s), lost=event.lost)
             | self.demand.figures(event, end_ns),
             **event.of_fault(self.zero_ns),
         }

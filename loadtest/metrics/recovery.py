@@ -193,7 +193,7 @@ class RecoveryCurve:
         return peak
 
     def as_recovery(
-        self, until_ns: int, *, t_svc_s: float | None, t_rec_s: float | None, lost: int | None, metastable: bool | None
+        self, until_ns: int, *, t_svc_s: float | None, t_rec_s: float | None, lost: int | None
     ) -> dict[str, Any]:
         """Return "recovery" of an event in `loadtest.run/1`; what other books know is passed in."""
         return {
@@ -208,7 +208,6 @@ class RecoveryCurve:
             "secondary_drops": self.secondary_drops,
             "outage_s_mean": self.outage_s_mean(until_ns),
             "lost": lost,
-            "metastable": metastable,
         }
 
     def as_curve(self, max_points: int = _MAX_POINTS) -> dict[str, Any]:

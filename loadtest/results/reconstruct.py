@@ -136,9 +136,8 @@ def _recovery(course: Sequence[tuple[float, Mapping[str, Any]]], intervals: Line
         if (t_s := _figure(line, "t_s")) > t0_s:
             curve.attempt(round(t_s * NS_PER_S), int(_figure(line, "attempts")))
     until_ns = round(course[-1][0] * NS_PER_S)
-    unknown = {"t_svc_s": None, "t_rec_s": None, "lost": None, "metastable": None}
-    told_elsewhere = dict.fromkeys(("secondary_drops", "goodput_peak_per_s", "shed", "waste"))
-    return curve.as_recovery(until_ns, **unknown) | told_elsewhere
+    unknown = dict.fromkeys(("secondary_drops", "goodput_peak_per_s", "shed", "waste", "metastable"))
+    return curve.as_recovery(until_ns, t_svc_s=None, t_rec_s=None, lost=None) | unknown
 
 
 def _histograms(path: Path) -> dict[str, Tally]:

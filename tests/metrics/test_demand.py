@@ -44,7 +44,7 @@ def test_goodput_waste_and_shed_are_counted_from_the_drop_on() -> None:
 
 def test_nothing_attempted_gives_no_figures() -> None:
     figures = Demand(4.0).figures(event_of(None), (T0_S + 5) * NS_PER_S)
-    assert [figures[key] for key in ("shed", "waste", "metastable")] == [None, None, None]
+    assert [figures[key] for key in ("goodput_peak_per_s", "shed", "waste", "metastable")] == [None] * 4
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_peak_attempts_slide_by_a_tenth_of_a_second() -> None:
 
 def test_as_recovery_has_the_keys_of_the_schema(storm: RecoveryCurve) -> None:
     storm.attempt(at(2), 30)
-    assert storm.as_recovery(at(20), t_svc_s=3.0, t_rec_s=10.0, lost=7, metastable=False) == {
+    assert storm.as_recovery(at(20), t_svc_s=3.0, t_rec_s=10.0, lost=7) == {
         "t_conn_s": {"50": 3.0, "90": 5.0, "99": 9.0, "99.9": 9.0, "100": 9.0},
         "t_sub_s": {"50": 4.0, "90": 6.0, "99": 10.0, "99.9": 10.0, "100": 10.0},
         "t_svc_s": 3.0,
@@ -160,7 +160,6 @@ def test_as_recovery_has_the_keys_of_the_schema(storm: RecoveryCurve) -> None:
         "secondary_drops": 0,
         "outage_s_mean": pytest.approx(4.4),
         "lost": 7,
-        "metastable": False,
     }
 
 
@@ -225,7 +224,7 @@ def play(curve: RecoveryCurve, kind: str, seconds: float) -> None:
 
 
 def reading(curve: RecoveryCurve) -> dict[str, Any]:
-    figures = curve.as_recovery(at(3_000), t_svc_s=None, t_rec_s=None, lost=0, metastable=False)
+    figures = curve.as_recovery(at(3_000), t_svc_s=None, t_rec_s=None, lost=0)
     return figures | {"curve": curve.as_curve(), "now": (curve.connected_now, curve.subscribed_now, curve.dropped)}
 
 

@@ -47,7 +47,7 @@ def facts() -> RunFacts:
         "at_s": 10.0,
         "population": 10,
         "dropped": 10,
-        "recovery": curve.as_recovery(20 * NS_PER_S, t_svc_s=None, t_rec_s=None, lost=0, metastable=False),
+        "recovery": curve.as_recovery(20 * NS_PER_S, t_svc_s=None, t_rec_s=None, lost=0) | {"metastable": False},
     }
     return RunFacts(
         run_id="20260117T101112-smoke-0000",
