@@ -22,16 +22,23 @@ OF_A_RUN = (
     "connections.failures.rate",
 )
 OF_AN_EVENT = ("t_sub.50", "t_sub.99", "t_rec", "outage", "amplification")
+OF_THE_OTHERS = ("blast_radius", "others_p99_ratio")
+"""Of events that left anybody connected."""
 
 _HIGHER_IS_BETTER = frozenset({"connections.peak", "fanout.completeness", "fanout.published"})
 
 
 def headline(groups: Sequence[Group]) -> list[str]:
     """Return the names that are judged by default: those of a run, and those of each event that any run had."""
-    events = dict.fromkeys(
-        str(event.get("name")) for group in groups for record in group.runs for event in record.run.get("events") or ()
-    )
-    return [*OF_A_RUN, *(f"events.{event}.{tail}" for event in events for tail in OF_AN_EVENT)]
+    partial: dict[str, bool] = {}
+    for event in (event for group in groups for record in group.runs for event in record.run.get("events") or ()):
+        name, radius = str(event.get("name")), (event.get("recovery") or {}).get("blast_radius")
+        partial[name] = partial.get(name, False) or (radius is not None and 0 < radius < 1)
+    return [
+        *OF_A_RUN,
+        *(f"events.{name}.{tail}" for name in partial for tail in OF_AN_EVENT),
+        *(f"events.{name}.{tail}" for name in partial if partial[name] for tail in OF_THE_OTHERS),
+    ]
 
 
 def resolve(names: Iterable[str]) -> list[tuple[str, Metric, str | None]]:

@@ -75,11 +75,11 @@ class Herd:
         self.ledger = ledger
         self.slots = Slots()
         self._clock, self._dialect, self._opening, self._policy = clock, dialect, opening, policy
-        self._sources = SourcePool(sources)
-        self._settings, self._rng = settings, rng
+        self._sources, self._settings, self._rng = SourcePool(sources), settings, rng
         self._hooks, self._groups = hooks, clients.groups
         self.queue_delay = QueueDelay()
         self._wires = Wires(poller, self.queue_delay, late_acks=settings.late_acks)
+        self.witnesses = self._wires.witnesses
         opening.use(self._wires)
         self._listener = Listener(
             self, self._wires, dialect, ledger, hooks, self.account, groups=self._groups, run=settings.run, clock=clock

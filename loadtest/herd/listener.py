@@ -212,10 +212,13 @@ class Listener:
     def enter(self, slot: int, subscription: int, book: Book, now: int) -> None:
         """Enter a delivery that is not simply the next in order."""
         assert self._ledger is not None
-        if self._ledger.held[subscription] is book.prev:
+        first = self._ledger.held[subscription] is book.prev
+        if first:
             self._ledger.held[subscription] = book
             book.times.append(now)
         else:
-            self._ledger.received(subscription, book, now)
+            first = self._ledger.received(subscription, book, now)
             self.resuming.entered(slot, book)
+        if first and self._wires.witnesses.wants(slot):
+            self._wires.witnesses.saw(slot, book.sched_ns, now)
         self._sessions.reached(slot, now)

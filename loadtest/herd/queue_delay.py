@@ -24,6 +24,7 @@ from __future__ import annotations
 import time
 
 from loadtest.clock import Clock, now_ns
+from loadtest.herd import scatter
 from loadtest.metrics.receive_queue import ReceiveQueue
 
 ONE_IN = 64
@@ -32,10 +33,6 @@ AT_MOST = 256
 READINGS = 5
 SLACK_NS = 1_000
 """What two measured distances may differ by beyond their errors: both clocks are steered alike, steps part them."""
-
-_ALL = 1 << 32
-_GOLDEN = 0x9E3779B1
-"""2^32 over the golden ratio: its multiples modulo 2^32 lie as evenly as they can, however many they are."""
 
 
 def wall_ns() -> int:
@@ -63,12 +60,11 @@ class QueueDelay:
 
     def grow(self, slots: int) -> None:
         """Choose the share of `slots` slots in all that is sampled."""
-        slots = max(1, slots)
-        self._below = min(max(_ALL // ONE_IN, AT_LEAST * _ALL // slots), AT_MOST * _ALL // slots, _ALL)
+        self._below = scatter.bound(slots, one_in=ONE_IN, at_least=AT_LEAST, at_most=AT_MOST)
 
     def wants(self, slot: int) -> bool:
         """Whether the slot is of the sample."""
-        return slot * _GOLDEN % _ALL < self._below and len(self.watched) < AT_MOST
+        return scatter.is_drawn(slot, self._below) and len(self.watched) < AT_MOST
 
     def enter(self, arrived_wall_ns: int) -> None:
         """Note a read, just returned, of what the kernel stamped at `arrived_wall_ns`."""

@@ -5,8 +5,8 @@
 
 Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
 Everything else goes through `receive`, also a slot with output waiting, whose next edge must be seen, and the few whose
-arrivals the kernel stamps (`queue_delay`). A slot that sips is read only by who makes it sip. Nothing here knows what
-the bytes mean.
+arrivals the kernel stamps (`queue_delay`) or whose messages are noted one by one (`witnesses`). A slot that sips is
+read only by who makes it sip. Nothing here knows what the bytes mean.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from loadtest.herd.poller import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
 from loadtest.herd.queue_delay import QueueDelay
 from loadtest.herd.sockets import Target
 from loadtest.herd.tls import TlsSession, reason_of_tls
+from loadtest.herd.witnesses import Witnesses
 
 READ_BYTES = 16_384
 MOST_READS = 64
@@ -43,12 +44,14 @@ class Wires:
         self._outbox: dict[int, bytearray] = {}
         self._tls: dict[int, TlsSession] = {}
         self.sipping: set[int] = set()
+        self.witnesses = Witnesses()
 
     def grow(self, slots: int) -> None:
         """Make room for `slots` slots in all."""
         self._fd.extend([-1] * (slots - len(self._fd)))
         self._wants_quick.extend(bytes(slots - len(self._wants_quick)))
         self._queue_delay.grow(slots)
+        self.witnesses.grow(slots)
 
     def is_open(self, slot: int) -> bool:
         """Whether the slot has a descriptor."""
@@ -110,7 +113,7 @@ class Wires:
         self._settle(slot)
 
     def _settle(self, slot: int) -> None:
-        watched = slot in self._queue_delay.watched
+        watched = slot in self._queue_delay.watched or self.witnesses.wants(slot)
         plain = not watched and slot not in self._tls and slot not in self.sipping
         quick = self._wants_quick[slot] and plain and slot not in self._outbox
         self.quick[self._fd[slot]] = slot if quick else -1

@@ -102,7 +102,8 @@ class Books:
             gauge = self.workers.get(report.worker) or Gauge()
             if report.seq <= gauge.seq:
                 raise ValueError(f"worker {report.worker}: report {report.seq} after {gauge.seq}, sent twice or late")
-            unknown = [event_id for event_id in report.outages if event_id not in self.events]
+            told_of = (*report.outages, *(event_id for event_id, _ in report.others))
+            unknown = [event_id for event_id in told_of if event_id not in self.events]
             if unknown:
                 raise ValueError(f"worker {report.worker}: no such event {unknown[0]!r}")
         except ValueError:
@@ -118,6 +119,8 @@ class Books:
         for event_id, curves in report.outages.items():
             for curve in curves:
                 self.events[event_id].curve.merge_wire(curve)
+        for event_id, bystanders in report.others:
+            self.events[event_id].others.add(bystanders)
         self.interval.add(report)
         self.phases.add_report(report)
         self.strain.add(report)
@@ -367,6 +370,7 @@ class Books:
             "population": curve.population,
             "dropped": curve.dropped,
             "recovery": curve.as_recovery(end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(back_s, t_svc_s), lost=event.lost)
+            | event.others.figures(curve.blast_radius)
             | self.demand.figures(event, end_ns),
             **event.of_fault(self.zero_ns),
         }

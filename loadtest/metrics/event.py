@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.clock import NS_PER_S
+from loadtest.metrics.others import Others
 from loadtest.metrics.recovery import RecoveryCurve
 
 YOUNG_NS = 5 * NS_PER_S
@@ -23,7 +24,7 @@ class Event:
     Attributes:
         lasts: its fault is in place and will be taken back; until then every drop is its doing, and it is not over.
         undone_ns: when it was taken back; None: not yet, or there was nothing to take back.
-        facts: what the fault reported of itself.
+        others: the clients that it did not disconnect. facts: what the fault reported of itself.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Event:
     lost: int = 0
     lasts: bool = False
     undone_ns: int | None = None
+    others: Others = field(default_factory=Others)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def undone(self, at_ns: int) -> None:

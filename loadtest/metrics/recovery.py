@@ -122,6 +122,11 @@ class RecoveryCurve:
         return sum(sum(part.primary.values()) for part in (self._fresh, self._shipped))
 
     @property
+    def blast_radius(self) -> float | None:
+        """The share of P that was dropped at least once; None when P is empty."""
+        return self.dropped / self.population if self.population else None
+
+    @property
     def last_drop_ns(self) -> int:
         """When a member of P was dropped for the first time, last of all; t0 when none was."""
         keys = (key for part in (self._fresh, self._shipped) for key in part.primary)
@@ -208,6 +213,7 @@ class RecoveryCurve:
             "secondary_drops": self.secondary_drops,
             "outage_s_mean": self.outage_s_mean(until_ns),
             "lost": lost,
+            "blast_radius": self.blast_radius,
         }
 
     def as_curve(self, max_points: int = _MAX_POINTS) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from loadtest.clock import NS_PER_S
+from loadtest.metrics.others import BystanderPart
 from loadtest.metrics.packed import EMPTY, Packed
 from loadtest.metrics.queue_total import QueuePart
 from loadtest.metrics.recovery import RecoveryCurve
@@ -75,6 +76,7 @@ class WorkerReport:
     publish_failures: Counter[str]
     lateness: Packed
     outages: dict[str, list[object]]
+    others: list[tuple[str, BystanderPart]]
     lag: Packed
     receive_queue: QueuePart
     cpu_percent: float
@@ -113,6 +115,7 @@ class WorkerReport:
             publish_failures=_counts(publishing.get("failures"), "publishing failures"),
             lateness=_histogram(publishing.get("lateness"), "lateness"),
             outages=_outages(data.get("outages")),
+            others=[_others(told) for told in _list(data.get("others"), "others", 64)],
             lag=_histogram(generator.get("lag"), "lag"),
             receive_queue=QueuePart.read(generator.get("receive_queue")),
             cpu_percent=_number(generator.get("cpu_percent"), "cpu_percent"),
@@ -185,6 +188,13 @@ def _outages(value: object) -> dict[str, list[object]]:
             except ValueError as error:
                 raise ValueError(f"outages: {error}") from error
     return outages
+
+
+def _others(value: object) -> tuple[str, BystanderPart]:
+    told = _list(value, "others of an event", 2)
+    if len(told) != 2:
+        raise ValueError("the others of an event have 2 entries: its id, what is told of them")
+    return str(told[0]), BystanderPart.read(told[1])
 
 
 def _flag(value: object, name: str) -> bool:

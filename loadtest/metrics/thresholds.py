@@ -79,6 +79,7 @@ def _percentiles(name: str, path: tuple[str, ...], *, by_phase: bool = False) ->
 
 _EXPECTED = ("fanout", "expected")
 _DELIVERED = ("fanout", "delivered")
+_JUDGED = ("recovery", "others", "judged")
 _THROUGHOUT = ("fanout", "by_class", "throughout")
 
 METRICS: tuple[Metric, ...] = (
@@ -118,6 +119,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("events.<name>.secondary_drops", "count", ("recovery", "secondary_drops"), needs=("population",)),
     Metric("events.<name>.lost", "count", ("recovery", "lost"), needs=("population",)),
     Metric("events.<name>.dropped_share", "ratio", ("dropped",), per=("population",)),
+    Metric("events.<name>.blast_radius", "ratio", ("recovery", "blast_radius"), needs=("population",)),
+    Metric("events.<name>.degraded", "ratio", ("recovery", "degraded"), needs=("population",)),
+    Metric("events.<name>.others_p99_ratio", "ratio", ("recovery", "others_p99_ratio"), needs=_JUDGED, never=True),
     Metric("events.<name>.outage", "s", ("recovery", "outage_s_mean"), needs=("population",)),
     Metric("generator.lateness.p99", "ms", ("generator", "lateness_p99_ms")),
     Metric("generator.loop_lag.p99", "ms", ("generator", "loop_lag_p99_ms")),

@@ -34,6 +34,7 @@ _HEAD = (
     "Recovered",
     "Attempts each",
     "Secondary drops",
+    "Blast radius",
     "Lost",
     "Fan-out p99",
 )
@@ -146,6 +147,7 @@ def _rows(runs: Sequence[Mapping[str, Any]], name: str) -> list[list[str]]:
                 w.recovered(r, "t_rec_s"),
                 w.factor(w.number(r, "amplification")).removesuffix(" x"),
                 w.count(w.number(r, "secondary_drops")),
+                w.percent(w.number(r, "blast_radius")),
                 w.count(w.number(r, "lost")),
                 w.milliseconds(w.number(run, "fanout", "latency_ms", "p99")),
             ]

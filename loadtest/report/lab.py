@@ -23,6 +23,7 @@ from loadtest.model.planning import recovery_by_number
 from loadtest.model.profiled import real_storm
 from loadtest.profile import parse_profile
 from loadtest.report import wording as w
+from loadtest.report.blast import others
 from loadtest.report.data import ReportData
 from loadtest.report.prediction import is_scaled
 from loadtest.report.summary_sections import threshold_rows, verdict_words
@@ -41,7 +42,7 @@ VERSIONS_HEAD = (
     "Verdict",
 )
 SWEEP_HEAD = ("S", "Version", "Scale", "99 % back", "Predicted", "Ratio", "Attempts each", "Predicted")
-FAULTS_HEAD = ("Version", "Fault", "Sockets closed", "Lost", "Of deliveries")
+FAULTS_HEAD = ("Version", "Fault", "Sockets closed", "Lost", "Of deliveries", "Blast radius", "The others' p99")
 THRESHOLDS_HEAD = ("Version", "Threshold", "Measured", "Outcome")
 
 _CURVE_POINTS = 9
@@ -200,6 +201,8 @@ def fault_rows(lab: Lab) -> list[list[str]]:
             w.count(_closed(event)),
             w.count(w.number(event, "recovery", "lost")),
             w.count(w.number(one.run, "fanout", "expected")),
+            w.percent(w.number(event, "recovery", "blast_radius")),
+            others(event),
         ]
         for one in lab.runs
         for event in w.items(one.run, "events")[1:]

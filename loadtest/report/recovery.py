@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadtest.report import wording as w
+from loadtest.report.blast import blast_rows
 from loadtest.report.chart import Chart, label
 from loadtest.report.data import ReportData
 from loadtest.report.decimate import rows_to_keep
@@ -116,6 +117,7 @@ def recovery_figures(event: Mapping[str, Any]) -> Html:
             f"{w.count(w.number(event, 'dropped'))} of {w.count(w.number(event, 'population'))}",
             "clients subscribed before the event",
         ),
+        *blast_rows(event),
         ("Recovered", w.recovered(r, "t_rec_s"), "99 % back and the service as good as before"),
         ("Service as before", w.recovered(r, "t_svc_s"), "fan-out p99 and completeness at their baseline, to stay"),
         ("Attempts", w.count(w.number(r, "attempts")), "connects tried since the drop"),

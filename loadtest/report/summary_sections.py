@@ -7,6 +7,7 @@ from typing import Any
 
 from loadtest.report import prediction
 from loadtest.report import wording as w
+from loadtest.report.blast import blast_figures
 from loadtest.report.data import ReportData
 from loadtest.report.markup import Html, el, join, table
 from loadtest.report.story import story
@@ -76,6 +77,7 @@ def key_figures(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
                 f"99 % {w.recovered(r, 't_sub_s', '99')}; {attempts} attempts each",
             )
         )
+        figures += blast_figures(event)
     figures += prediction.key_figures(run)
     published = w.number(run, "fanout", "published")
     if published:

@@ -168,7 +168,7 @@ def in_unit(value: float, unit: str, metric: str) -> str:
     """Write a metric's figure, given in the unit it has in run.json; an infinite recovery time is "not recovered"."""
     if math.isinf(value):
         return NOT_RECOVERED
-    return factor(value) if metric.endswith("amplification") else _UNITS[unit](value)
+    return factor(value) if metric.endswith(("amplification", "p99_ratio")) else _UNITS[unit](value)
 
 
 def threshold_value(expr: str, value: float | None, verdict: str) -> str:

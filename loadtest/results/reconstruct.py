@@ -136,7 +136,18 @@ def _recovery(course: Sequence[tuple[float, Mapping[str, Any]]], intervals: Line
         if (t_s := _figure(line, "t_s")) > t0_s:
             curve.attempt(round(t_s * NS_PER_S), int(_figure(line, "attempts")))
     until_ns = round(course[-1][0] * NS_PER_S)
-    unknown = dict.fromkeys(("secondary_drops", "goodput_peak_per_s", "shed", "waste", "metastable"))
+    unknown = dict.fromkeys(
+        (
+            "secondary_drops",
+            "goodput_peak_per_s",
+            "shed",
+            "waste",
+            "metastable",
+            "degraded",
+            "others_p99_ratio",
+            "others",
+        )
+    )
     return curve.as_recovery(until_ns, t_svc_s=None, t_rec_s=None, lost=None) | unknown
 
 

@@ -17,6 +17,7 @@ from loadtest.herd.herd import Herd
 from loadtest.herd.opening import Opening
 from loadtest.herd.poller import Poller
 from loadtest.herd.sockets import Target, is_ours
+from loadtest.metrics import bystanders
 from loadtest.metrics.ledger import Ledger
 from loadtest.model.storm import settled_waits_s
 from loadtest.pacing import reconnect
@@ -132,7 +133,7 @@ def make_herd(
         bootstrap = Bootstrap(resolve(asked.url or ""), tuple(asked.path.split(".")), asked.every == "once")
     policy = make_policy(profile) if listening else reconnect.policy("fixed", delay_s=PUBLISHER_RETRY_S)
     first = (bootstrap.target if bootstrap else targets[0]).address[0]
-    return kind(
+    herd = kind(
         poller=poller,
         dialect=dialect,
         clients=clients,
@@ -145,6 +146,11 @@ def make_herd(
         hooks=hooks,
         clock=plan.clock,
     )
+    if listening:
+        window_ns = round(bystanders.window_s(profile.recovery.window_s) * NS_PER_S)
+        deadline_ns = round(profile.publish.deadline_s * NS_PER_S)
+        herd.witnesses.heed(herd.slots, clients.channels, window_ns, deadline_ns)
+    return herd
 
 
 def make_policy(profile: Profile) -> reconnect.ReconnectPolicy:

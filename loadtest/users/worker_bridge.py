@@ -128,7 +128,7 @@ class WorkerBridge:
         self._in_rounds = sharing.are_many()
         afflictor = Afflictor(
             runner.send_message,
-            lambda: [herd for herd in self._herds.values() if herd.ledger is not None],
+            lambda: self._listening,
             lambda: (self.number, self.of),
             lambda: self.clock,
         )
@@ -218,6 +218,12 @@ class WorkerBridge:
         for herd in self._herds.values():
             if herd.ledger is not None:
                 herd.ledger.announce(message)
+                herd.witnesses.announced(message.sched_ns, message.channel)
+
+    @property
+    def _listening(self) -> list[Herd]:
+        """The herds of the population, not of publishers."""
+        return [herd for herd in self._herds.values() if herd.ledger is not None]
 
     # --- what the master says ----------------------------------------------------------------------------------------
 
@@ -300,11 +306,10 @@ class WorkerBridge:
             self._enter(Announced(*message))
 
     def _on_follow(self, data: dict[str, Any]) -> None:
-        self._outages[data["id"]] = [
-            (herd, herd.outages.follow(data["id"], data["t0_ns"]))
-            for herd in self._herds.values()
-            if herd.ledger is not None
-        ]
+        event_id, t0_ns = data["id"], data["t0_ns"]
+        self._outages[event_id] = [(herd, herd.outages.follow(event_id, t0_ns)) for herd in self._listening]
+        for herd in self._listening:
+            herd.witnesses.follow(event_id, t0_ns)
 
     def _on_unfollow(self, data: dict[str, Any]) -> None:
         for herd, outage in self._outages.pop(data["id"], ()):
@@ -339,8 +344,8 @@ class WorkerBridge:
         """Send the interval since the last report.
 
         Keys: `worker`, `seq`, `t_ns`, `final`, `herds` (one entry per herd: `connections` gauge, `account`, `ledger`
-        or None), `publishing`, `outages` ({event id: curve increments}), `generator`, `clock_error_ns`,
-        `clock_offset_ns`.
+        or None), `publishing`, `outages` ({event id: curve increments}), `others` ([event id, part] of each event
+        whose windows have passed), `generator`, `clock_error_ns`, `clock_offset_ns`.
         """
         now = self.clock()
         herds = []
@@ -368,6 +373,7 @@ class WorkerBridge:
             "herds": herds,
             "publishing": publishing.to_wire(),
             "outages": {event_id: curves for event_id, curves in outages.items() if curves},
+            "others": [told for herd in self._listening for told in herd.witnesses.take(now, final=self._final)],
             "generator": self.engine.take(),
             "clock_error_ns": self.time.error_ns,
             "clock_offset_ns": self.time.offset_ns,

@@ -101,6 +101,7 @@ def _reports(worker: int, seconds: int) -> Iterator[dict[str, Any]]:
             ],
             "publishing": {"published": 2, "unsent": 0, "failures": {}, "lateness": lateness.to_wire()},
             "outages": {},
+            "others": [],
             "generator": {
                 "lag": lag.to_wire(),
                 "receive_queue": ReceiveQueue(lag, 8).to_wire(),

@@ -36,6 +36,20 @@ def test_every_group_is_held_against_the_first_under_a_name_of_its_own() -> None
     assert [one.baseline.name for one in comparison.versus] == ["a (1)", "a (1)"]
 
 
+def test_blast_radius_is_judged_where_an_event_left_anybody_connected() -> None:
+    def group(name: str, radius: float) -> Group:
+        runs = [make_run(at, name, p50) for at, p50 in enumerate(around(2.0))]
+        for run in runs:
+            run["events"][0]["recovery"] |= {"blast_radius": radius, "others_p99_ratio": 1.01, "others": {"judged": 9}}
+        return Group(name, tuple(map(make_record, runs)))
+
+    (whole,) = compare([group("a", 1.0), group("b", 1.0)]).versus
+    assert not {f.metric for f in whole.findings} & {"events.deploy.blast_radius", "events.deploy.others_p99_ratio"}
+    (part,) = compare([group("a", 1.0), group("b", 0.1)]).versus
+    assert "events.deploy.blast_radius" in {f.metric for f in part.of("better")}
+    assert "events.deploy.others_p99_ratio" in {f.metric for f in part.findings}
+
+
 def test_three_runs_cannot_tell() -> None:
     (one,) = compare([make_group("a", [2.0, 2.1, 2.05]), make_group("b", [9.0, 9.1, 9.05])]).versus
     assert (one.verdict, one.too_few) == ("cannot tell", True)

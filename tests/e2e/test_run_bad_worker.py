@@ -99,6 +99,7 @@ def report(worker: int, seq: int, **more: object) -> dict[str, Any]:
     """Return an interval in which nothing happened."""
     return {
         "worker": worker, "seq": seq, "t_ns": time.monotonic_ns(), "final": False, "herds": [], "outages": {},
+        "others": [],
         "publishing": {"published": 0, "unsent": 0, "failures": {}, "lateness": EMPTY},
         "generator": {
             "lag": EMPTY, "receive_queue": ReceiveQueue().to_wire(), "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0,

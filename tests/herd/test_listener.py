@@ -15,6 +15,7 @@ from loadtest.herd.clients import Hooks
 from loadtest.herd.listener import FIRST_FREE_REQUEST, Listener
 from loadtest.herd.states import JOINING, LIVE, SUBSCRIBING
 from loadtest.herd.wires import Wires
+from loadtest.herd.witnesses import Witnesses
 from loadtest.metrics.ledger import Ledger
 from loadtest.protocol.dialect import Dialect, Resumption
 from loadtest.protocol.events import Acked
@@ -43,6 +44,7 @@ class Desk:
         self.open = True
         self.quick = True
         self.breaks = False
+        self.witnesses = Witnesses()
         self.clock = FakeClock()
         self.account = Account()
         self.ledger = Ledger([0, 0], 5 * NS_PER_S) if listening else None

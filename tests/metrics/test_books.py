@@ -297,6 +297,30 @@ def test_service_recovery_and_losses_of_an_event_come_from_the_seconds_fed() -> 
     assert master.event_figures(event, T + 30 * NS_PER_S, None)["recovery"]["t_svc_s"] is None
 
 
+def test_blast_radius_and_what_the_others_felt_are_figures_of_an_event() -> None:
+    master = books(400)
+    event = master.open_event("node", "kill", T)
+    told = {"clients": 9, "judged": 6, "degraded": 2, "seconds": {}}
+    for second in range(-6, 6):
+        latencies = Histogram()
+        latencies.record((5 if second < 0 else 6) * NS_PER_MS, 100)
+        told["seconds"][second] = [0, latencies.to_wire()]
+    for worker, dropped in ((0, 1), (1, 3)):
+        master.merge(report_wire(worker, outages={"node": [curve_wire(T, 20, dropped)]}, others=[["node", told]]))
+    recovery = master.event_figures(event, T + 30 * NS_PER_S, T)["recovery"]
+    assert recovery["blast_radius"] == 0.1
+    assert recovery["degraded"] == pytest.approx(0.9 * 4 / 12)
+    assert recovery["others_p99_ratio"] == pytest.approx(1.2, rel=2e-3)
+    assert (recovery["others"]["clients"], recovery["others"]["before_ms"]["count"]) == (18, 1200)
+
+
+def test_others_of_an_event_that_nobody_opened_are_refused() -> None:
+    master = books()
+    with pytest.raises(ValueError, match="no such event 'x'"):
+        master.merge(report_wire(others=[["x", {"clients": 0, "judged": 0, "degraded": 0, "seconds": {}}]]))
+    assert master.rejected == 1
+
+
 @pytest.mark.parametrize(("until_s", "t_svc_s"), [(30, None), (12, None), (11, 0.0)])
 def test_seconds_without_messages_are_bad_only_while_publishes_are_due(until_s: int, t_svc_s: float | None) -> None:
     master = books(400, window_s=3)

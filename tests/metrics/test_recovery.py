@@ -160,6 +160,7 @@ def test_as_recovery_has_the_keys_of_the_schema(storm: RecoveryCurve) -> None:
         "secondary_drops": 0,
         "outage_s_mean": pytest.approx(4.4),
         "lost": 7,
+        "blast_radius": 1.0,
     }
 
 

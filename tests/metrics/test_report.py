@@ -23,6 +23,12 @@ def curve_wire() -> dict[str, Any]:
     return curve.take()
 
 
+def others_wire() -> list[Any]:
+    """What is told of three bystanders of "deploy"."""
+    part = {"clients": 3, "judged": 3, "degraded": 1, "seconds": {-1: [0, histogram(1, 2).to_wire()], 0: [1, EMPTY]}}
+    return [["deploy", part]]
+
+
 def same(found: Packed, *values_ms: float) -> bool:
     return found.latency_ms() == histogram(*values_ms).latency_ms()
 
@@ -53,11 +59,17 @@ def assert_is_the_report(report: WorkerReport) -> None:
     assert report.receive_queue[1:] == (4, 100, 2)
     assert (report.cpu_percent, report.rss_bytes, report.gc_max_ms, report.errors) == (12.5, 1 << 26, 1.5, 0)
     assert list(report.outages) == ["deploy"]
+    [(event_id, part)] = report.others
+    assert (event_id, *part[:3]) == ("deploy", 3, 3, 1)
+    assert [(second, missing, latencies.count) for second, missing, latencies in part.seconds] == [
+        (-1, 0, 2),
+        (0, 1, 0),
+    ]
 
 
 @pytest.mark.parametrize("path", [through_msgpack, lambda wire: wire], ids=["msgpack", "one process"])
 def test_a_workers_report_survives_the_way(path: Any) -> None:
-    wire = report_wire(3, 8, outages={"deploy": [curve_wire()]})
+    wire = report_wire(3, 8, outages={"deploy": [curve_wire()]}, others=others_wire())
     assert_is_the_report(WorkerReport.read(path(wire)))
 
 
@@ -99,6 +111,10 @@ MALFORMED: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     (("publishing", "lateness"), "lateness", HISTOGRAMS),
     (("outages",), "outages", NO_OBJECTS),
     (("outages", "deploy"), "outages", [*NO_LISTS, [{}], [curve_wire(), {"population": -1}]]),
+    (("others",), "others", NO_LISTS),
+    (("others", 0), "others of an event", [None, 1, [], ["deploy"], ["deploy", {}, 1]]),
+    (("others", 0, 1), "bystanders", [*NO_OBJECTS, {}]),
+    (("others", 0, 1, "judged"), "bystanders judged", [*NO_NUMBERS, 4]),
     (("generator",), "generator", NO_OBJECTS),
     (("generator", "lag"), "lag", HISTOGRAMS),
     (("generator", "receive_queue"), "receive_queue", NO_OBJECTS),
@@ -151,7 +167,7 @@ CASES = [(path, name, value) for path, name, values in MALFORMED for value in va
 def test_a_malformed_key_is_refused_by_name_and_nothing_is_counted(
     path: tuple[str | int, ...], name: str, value: Any
 ) -> None:
-    wire = report_wire(outages={"deploy": [curve_wire()]})
+    wire = report_wire(outages={"deploy": [curve_wire()]}, others=others_wire())
     inner: Any = wire
     for key in path[:-1]:
         inner = inner[key]
@@ -169,7 +185,7 @@ def test_a_malformed_key_is_refused_by_name_and_nothing_is_counted(
     "path", [path for path, *_ in MALFORMED if path[-1] not in ("x", "\u00b2", "9" * 5_000, 1_004)]
 )
 def test_a_missing_key_is_refused(path: tuple[str | int, ...]) -> None:
-    wire = report_wire(outages={"deploy": [curve_wire()]})
+    wire = report_wire(outages={"deploy": [curve_wire()]}, others=others_wire())
     inner: Any = wire
     for key in path[:-1]:
         inner = inner[key]
@@ -198,7 +214,9 @@ def test_what_is_no_object_is_no_report(wire: object) -> None:
 
 def snapshot(books: Books) -> list[Any]:
     """All that a merge may change, `rejected` apart."""
-    curves = {name: (event.curve.as_curve(), event.lost) for name, event in books.events.items()}
+    curves = {
+        name: (event.curve.as_curve(), event.lost, event.others.figures(None)) for name, event in books.events.items()
+    }
     figures = [books.fanout_figures(), books.connection_figures(None, None), books.generator_figures(0)]
     figures[2].pop("reports_rejected")
     return [curves, figures, dict(books.workers), vars(books.total), books._seconds, vars(books.interval)]

@@ -86,6 +86,7 @@ def report_wire(worker: int = 0, seq: int = 1, **changes: Any) -> dict[str, Any]
             "lateness": histogram(0.5).to_wire(),
         },
         "outages": {},
+        "others": [],
         "generator": {
             "lag": histogram(0.25).to_wire(),
             "receive_queue": ReceiveQueue(histogram(0.75), 4, 100, 2).to_wire(),

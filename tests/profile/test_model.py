@@ -172,6 +172,7 @@ def test_every_shipped_profile_states_its_purpose_on_top() -> None:
         "hostile-clients",
         "hundred-thousand",
         "million",
+        "one-of-ten",
         "rollout",
         "rough-network",
         "smoke",

@@ -99,6 +99,9 @@ def test_events_beside_the_storm_say_what_they_closed_and_lost(datas: list[Repor
     with_broker = replace(datas[3], run={**run, "events": [run["events"][0], broker, stranger]})
     (row,) = fault_rows(tell([datas[0], with_broker]))
     assert row[:4] == ["bifrost-2", "broker", "0", "17"]
+    broker["recovery"] |= {"blast_radius": 0.0, "others_p99_ratio": 1.25}
+    (row,) = fault_rows(tell([datas[0], with_broker]))
+    assert row[5:] == ["0 %", "1.25 x"]
 
 
 def test_page_draws_measurement_and_prediction(lab: Lab) -> None:

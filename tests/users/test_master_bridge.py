@@ -43,7 +43,8 @@ class House:
 
 def report(worker: int, seq: int = 1, **more: object) -> dict:
     return {
-        "worker": worker, "seq": seq, "t_ns": 1, "final": False, "herds": [], "outages": {}, "clock_error_ns": 0,
+        "worker": worker, "seq": seq, "t_ns": 1, "final": False, "herds": [], "outages": {}, "others": [],
+        "clock_error_ns": 0,
         "publishing": {"published": 3, "unsent": 0, "failures": {}, "lateness": NOTHING},
         "generator": {
             "lag": NOTHING, "receive_queue": ReceiveQueue().to_wire(), "cpu_percent": 1.0, "rss_bytes": 1, "gc_ms": 0,
