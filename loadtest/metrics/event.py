@@ -22,6 +22,7 @@ class Event:
     """A mass disconnect that is followed.
 
     Attributes:
+        at_work: its fault is being applied, which takes as long as a rollout takes; as with `lasts` until then.
         lasts: its fault is in place and will be taken back; until then every drop is its doing, and it is not over.
         undone_ns: when it was taken back; None: not yet, or there was nothing to take back.
         others: the clients that it did not disconnect. facts: what the fault reported of itself.
@@ -34,10 +35,16 @@ class Event:
     announced: bool = True
     closed: bool = False
     lost: int = 0
+    at_work: bool = False
+    applied_ns: int | None = None
     lasts: bool = False
     undone_ns: int | None = None
     others: Others = field(default_factory=Others)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def applied(self, at_ns: int) -> None:
+        """Note that its fault has been applied, or has failed to be."""
+        self.at_work, self.applied_ns = False, at_ns
 
     def undone(self, at_ns: int) -> None:
         """Note that its fault was taken back."""
@@ -46,7 +53,7 @@ class Event:
     @property
     def acted_ns(self) -> int:
         """When its fault did something last."""
-        return max(self.t0_ns, self.undone_ns or self.t0_ns)
+        return max(self.t0_ns, self.applied_ns or 0, self.undone_ns or 0)
 
     def of_fault(self, zero_ns: int) -> dict[str, Any]:
         """Return what a lasting fault adds to its entry of run.json: when it was taken back, what it reported."""
@@ -55,7 +62,7 @@ class Event:
 
     def is_over(self, now_ns: int) -> bool:
         """Whether every client that was dropped is back, or nobody was dropped for long enough."""
-        if self.lasts:
+        if self.lasts or self.at_work:
             return False
         if not self.curve.dropped:
             return now_ns - self.acted_ns > HARMLESS_NS
@@ -69,5 +76,5 @@ class Event:
         if self.closed or drop_ns + NS_PER_S < self.t0_ns:
             return False
         missing = self.curve.population - self.curve.subscribed_now
-        young = self.lasts or drop_ns < self.acted_ns + YOUNG_NS
+        young = self.lasts or self.at_work or drop_ns < self.acted_ns + YOUNG_NS
         return young or missing > MASS_SHARE * self.curve.population

@@ -175,7 +175,7 @@ class Striker:
         t0_ns = now_ns()
         self._record.follow(name, settings.kind, t0_ns, str(getattr(settings, "strategy", "") or settings.kind))
         event = self._record.books.events[name]
-        event.lasts = settings.lasts
+        event.lasts, event.at_work = settings.lasts, True
         try:
             if in_the_way := self._in_the_way(settings):
                 raise FaultFailedError("; ".join(in_the_way))
@@ -185,6 +185,8 @@ class Striker:
             self._fail(name, error)
             self._undo(name)
             return False
+        finally:
+            event.applied(now_ns())
         self.log(f"{name}: applied in {(now_ns() - t0_ns) / NS_PER_S:.2f} s")
         return True
 

@@ -246,6 +246,20 @@ def test_a_recovered_event_explains_nothing_more() -> None:
     assert master.unexplained_drop_ns() == T + 3 * NS_PER_S - 1
 
 
+def test_an_event_whose_fault_is_at_work_is_not_over_and_explains_drops_though_all_are_back() -> None:
+    master = books(400)
+    event = master.open_event("rollout", "rollout", T)
+    event.at_work = True
+    master.merge(report_wire(outages={"rollout": [curve_wire(T, 4, 4, 4)]}))
+    assert master.close_events(T + 9 * NS_PER_S) == []
+    dropped(master, 2, 400, T + 9 * NS_PER_S)
+    assert master.unexplained_drop_ns() is None
+    event.applied(T + 10 * NS_PER_S)
+    assert event.explains(T + 14 * NS_PER_S), "those who were told to go last"
+    assert not event.explains(T + 16 * NS_PER_S)
+    assert master.close_events(T + 16 * NS_PER_S) == [event]
+
+
 def test_an_event_that_dropped_nobody_is_over_after_half_a_minute() -> None:
     master = books()
     master.open_event("command", "command", T)

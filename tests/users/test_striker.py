@@ -84,6 +84,20 @@ def test_a_fault_is_under_way_from_the_moment_it_is_struck(recorder: Recorder) -
     assert list(recorder.books.events) == ["deploy"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_event_of_a_fault_is_at_work_until_it_is_applied_or_has_failed(recorder: Recorder, fails: bool) -> None:
+    held = _Held(fails)
+    striker = Striker(recorder, {"deploy": held}, None)
+    striker.strike("deploy")
+    settle(lambda: "deploy" in recorder.books.events)
+    event = recorder.books.events["deploy"]
+    settle(lambda: event.at_work)
+    held.go.set()
+    settle(lambda: not striker.under_way)
+    assert not event.at_work
+    assert event.acted_ns > event.t0_ns
+
+
 def test_names_of_faults_by_hand_are_unique_in_the_run(recorder: Recorder) -> None:
     striker = Striker(recorder, {"deploy": _Held()}, None)
     drop = DropFault(name="deploy", kind="drop")
