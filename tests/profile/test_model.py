@@ -171,6 +171,7 @@ def test_every_shipped_profile_states_its_purpose_on_top() -> None:
         "deploy-storm",
         "hostile-clients",
         "hundred-thousand",
+        "metastable",
         "million",
         "one-of-ten",
         "rollout",
