@@ -1,4 +1,4 @@
-"""How full this node is, looked at four times a second; and its end when it has more memory than it was given.
+"""How full this node is, looked at four times a second; how it slows down, and ends, by the memory it was given.
 
 Law: /healthz and /metrics tell the same numbers, those of the last look.
 """
@@ -10,10 +10,11 @@ import logging
 import mmap
 import os
 import signal
+import time
 from collections.abc import Hashable
 
 from reference_gateway.scaling.factor import Metric, Steadied, load_factor
-from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota
+from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota, reclaim_s
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ class Load:
         cpu, memory = self._usage.look()
         told = self._steadied.take(self._loop.time(), load_factor(cpu, memory, self._metric))
         self.facts = {"load": round(told, 3), "cpu": round(cpu, 3), "memory": round(memory, 3)}
-        if memory > 1.0 and self._budget.memory_bytes:
-            log.error("%.0f %% of its memory budget: killed, as a container would be", 100 * memory)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._budget.memory_bytes:
+            if memory > 1.0:
+                log.error("%.0f %% of its memory budget: killed, as a container would be", 100 * memory)
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(reclaim_s(memory))
         self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -2,6 +2,7 @@
 
     process CPU time, resident memory --> parts of the budget: cpu 0.. , memory 0..
     CPU over the quota: the process rests until it has paid       (cpu.max of a control group)
+    memory near the budget: the process rests again and again     (memory.high)
     memory over the budget: the process is killed                 (memory.max and the kernel's OOM killer)
 
 Law: a budget that was not given limits nothing, it only is what the use is measured by: one core, 512 MiB. Memory
@@ -23,6 +24,8 @@ _MEMORY_BYTES: Final = 512 * 1024 * 1024
 _TICK_S: Final = 0.005
 _SAVED_S: Final = 0.05
 _LEAST_REST_S: Final = 0.001
+_HIGH: Final = 0.9
+_MOST_RECLAIM_S: Final = 2.0
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -71,6 +74,15 @@ class Usage:
         elapsed_s = now[0] - then_s
         cpu = (now[1] - used_s) / elapsed_s / self._cores if elapsed_s > 0 else 0.0
         return cpu, max(0, self._resident_bytes() - self._begun_bytes) / self._memory_bytes
+
+
+def reclaim_s(memory: float) -> float:
+    """Return how long a process that uses `memory` of its budget rests at each look: nothing up to 0.9, then up to 2 s.
+
+    Source: cgroup-v2, memory.high ("throttled and put under heavy reclaim pressure", two seconds at a time at most);
+    Kubernetes sets it to 0.9 of the limit. That it grows in a straight line is ours.
+    """
+    return _MOST_RECLAIM_S * min(1.0, max(0.0, (memory - _HIGH) / (1.0 - _HIGH)))
 
 
 def hold_to_quota(loop: asyncio.AbstractEventLoop, cores: float) -> None:

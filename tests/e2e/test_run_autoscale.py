@@ -15,8 +15,9 @@ from tests.e2e.reference_stack import ask, running_stack
 pytestmark = pytest.mark.e2e
 
 SHORT = ("duration=3s", "publish.deadline=1s")
-CPU = ("phases.warmup=9s", *SHORT)
-MEMORY = ("population.connections=110", "ramp.rate=10/s", "target.node.memory=20MiB", "phases.warmup=3s", *SHORT)
+CPU = ("population.connections=200", "phases.warmup=9s", *SHORT)
+MEMORY = ("population.connections=80", "target.node.memory=80MiB", "phases.warmup=3s", *SHORT)
+SOON_BACK = ("reconnect.base=500ms", "reconnect.cap=500ms")
 
 
 def sets(*keys: str) -> list[str]:
@@ -26,8 +27,8 @@ def sets(*keys: str) -> list[str]:
 def test_nodes_come_for_cpu_and_for_memory_and_fan_out_stays_quick(loadtest_run) -> None:
     """Side by side, for time's sake: the one is held to a twentieth of a core, the other needs next to none."""
     for_cpu = loadtest_run("autoscale-cpu", *sets(*CPU))
-    for_memory = loadtest_run("autoscale-memory", *sets(*MEMORY))
-    for run, clients in ((for_cpu, 200), (for_memory, 110)):
+    for_memory = loadtest_run("autoscale-memory", *sets(*MEMORY, *SOON_BACK))
+    for run, clients in ((for_cpu, 200), (for_memory, 80)):
         run.wait(60)
         assert scaled(run.folder) >= 1, run.said
         assert run.result["connections"]["at_end"] == clients

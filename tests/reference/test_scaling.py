@@ -11,7 +11,7 @@ import pytest
 from reference_gateway.errors import SettingError
 from reference_gateway.scaling.decision import Decider, Moment, ScalePlan, parse_moment
 from reference_gateway.scaling.factor import Steadied, load_factor, parse_metric
-from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota
+from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota, reclaim_s
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,11 @@ def test_usage_is_parts_of_the_budget_since_the_last_look() -> None:
     assert usage.look() == (0.5, 0.25)
     figures |= {"bytes": 900, "at": 13.0}
     assert usage.look() == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("memory", "rest_s"), [(0.0, 0.0), (0.9, 0.0), (0.95, 1.0), (1.0, 2.0), (1.5, 2.0)])
+def test_who_is_near_the_end_of_its_memory_rests(memory: float, rest_s: float) -> None:
+    assert reclaim_s(memory) == pytest.approx(rest_s)
 
 
 def test_quota_holds_a_busy_loop_to_its_share() -> None:
