@@ -1,4 +1,4 @@
-"""One gateway node of ten is killed: a tenth of the clients is disconnected, all others stay and are accounted for."""
+"""One gateway node of ten is killed or frozen: a tenth of the clients is disconnected or degraded, the others stay."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ SMALL = {
 }
 
 
+def started(loadtest_run, **more: str):
+    changes = SMALL | {f"faults.0.{key}": value for key, value in more.items()}
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    return loadtest_run("one-of-ten", "--workers", "2", *words)
+
+
 def test_a_tenth_is_disconnected_and_nobody_else(loadtest_run) -> None:
-    changes = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-    run = loadtest_run("one-of-ten", "--workers", "2", *changes)
+    run = started(loadtest_run)
     assert run.wait(60) == 0, run.said
     result = run.result
     assert {entry["verdict"] for entry in result["thresholds"]} == {"PASS"}
@@ -46,3 +51,18 @@ def test_a_tenth_is_disconnected_and_nobody_else(loadtest_run) -> None:
     ratio = others["after_ms"]["p99"] / others["before_ms"]["p99"]
     assert recovery["others_p99_ratio"] == pytest.approx(ratio, rel=0.01)
     assert "Blast radius of node" in run.said
+
+
+def test_a_tenth_is_degraded_and_nobody_disconnected(loadtest_run) -> None:
+    """What the frozen node's clients miss counts as later than everything: more than one message of 100."""
+    run = started(loadtest_run, kind="freeze", duration="2s")
+    assert run.wait(60) == 1, run.said
+    (event,) = run.result["events"]
+    recovery, others = event["recovery"], event["recovery"]["others"]
+    assert (event["population"], event["dropped"], recovery["blast_radius"]) == (250, 0, 0)
+    assert 120 <= others["clients"] <= 136
+    assert 0.05 <= recovery["degraded"] <= 0.5, "a tenth; a busy machine may add to it"
+    assert others["missing_before"] < 0.01 * others["before_ms"]["count"] < others["missing_after"]
+    assert recovery["others_p99_ratio"] is None
+    judged = {entry["expr"].split()[0]: entry["verdict"] for entry in run.result["thresholds"]}
+    assert judged["events.node.others_p99_ratio"] == "FAIL"
