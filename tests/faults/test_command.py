@@ -89,3 +89,24 @@ print(pid.read_text().strip(), running.dead)
     pid, dead = done.stdout.split()
     assert dead == "True", done.stderr
     assert gone(int(pid))
+
+
+def test_killed_harness_takes_the_command_along_which_can_clean_up_and_not_what_it_had_left(tmp_path: Path) -> None:
+    begun = f"echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid"
+    trapping = f"trap 'echo back > {tmp_path}/taken; exit' TERM; sleep 60 & {begun}; wait"
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import Context
+from test_command import command
+command("sleep 60 & echo $! > {tmp_path}/left").apply(Context())
+command("{trapping}").apply(Context())
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as harness:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        harness.kill()
+    assert gone(int((tmp_path / "pid").read_text()))
+    assert (tmp_path / "taken").read_text() == "back\n"
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGTERM)  # raises if it was not there
