@@ -3,7 +3,7 @@
     start(part) -> spawn -> probe until healthy -> keep: wait for the end -> backoff -> spawn -> ...
     stop(part)  -> no longer kept -> SIGTERM -> (grace) -> SIGKILL
     replace(part) -> spawn beside -> probe until healthy -> SIGTERM to the old one
-    kill(part) -> SIGKILL -> restarted like any part that ends unasked, or away until `start`
+    kill(part) -> SIGKILL -> restarted like any part that ends unasked, or away until `start` or `bring_back`
 
 Law: a part that is being stopped or replaced is never restarted behind the back of who stops it.
 """
@@ -126,7 +126,7 @@ class Supervisor:
         await asyncio.gather(*(old.end(grace_s, patient=True) for old in leaving))
 
     async def kill(self, part: Part, *, stay_away: bool = False) -> None:
-        """End `part` by SIGKILL, as a crash would; it is started again as after a crash, or by `start` alone.
+        """End `part` by SIGKILL, as a crash would; it is started again as after a crash, or not before `bring_back`.
 
         Raises:
             PartFailedError: it is not running.
@@ -136,10 +136,14 @@ class Supervisor:
             raise PartFailedError(f"{part.name} is not running")
         process.signal(signal.SIGKILL)
         if stay_away:
-            part.restarts += 1
             await self.stop(part, 0.0)
         else:
             await process.wait()
+
+    def bring_back(self, part: Part) -> None:
+        """Keep a part alive again that was killed to stay away: it is started as after a crash, until it comes up."""
+        if part.name not in self._keepers:
+            self._keepers[part.name] = asyncio.create_task(self._keep(part), name=f"keep {part.name}")
 
     async def replace_all(self, parts: Sequence[Part], grace_s: float) -> None:
         """Replace parts side by side.

@@ -15,12 +15,13 @@ import pytest
 
 from reference_gateway.errors import FaultError, SettingError
 from reference_gateway.health import Health
+from reference_gateway.stack.faults import process
 from reference_gateway.stack.faults.link import Link
 from reference_gateway.stack.faults.order import FaultOrder
 from reference_gateway.stack.faults.process import is_stopped
 from reference_gateway.stack.faults.ward import STORAGE, Ward
 from reference_gateway.stack.forking import Nursery
-from reference_gateway.stack.part import Part
+from reference_gateway.stack.part import Part, State
 from reference_gateway.stack.supervisor import Supervisor
 from reference_gateway.storage.trouble import Trouble
 
@@ -152,6 +153,34 @@ def test_killed_part_comes_back_by_itself_and_one_that_is_to_stay_away_does_not(
                 await stack.ward.strike("twice", FaultOrder("freeze", "api"))
             await stack.ward.heal("away")
             assert api.pid is not None
+
+    asyncio.run(body())
+
+
+@pytest.mark.e2e
+def test_part_that_cannot_come_up_when_the_fault_is_taken_back_comes_when_it_can(tmp_path, monkeypatch):
+    async def body():
+        async with Supervised(tmp_path, NODES) as stack:
+            api, needed = stack.parts[2], tmp_path / "needed"
+            await stack.ward.strike("away", FaultOrder("down", "api"))
+            api.argv = ["/bin/sh", "-c", f"test -e {needed} && exec sleep 60"]
+            assert await stack.ward.heal("away")
+            assert stack.ward.describe() == []
+            needed.touch()
+            await until(lambda: api.state is State.HEALTHY)
+
+    monkeypatch.setattr(process, "BACK_S", 0.2)
+    asyncio.run(body())
+
+
+@pytest.mark.e2e
+def test_nobody_is_started_for_the_end(tmp_path):
+    async def body():
+        stack = Supervised(tmp_path, NODES)
+        async with stack:
+            await stack.ward.strike("away", FaultOrder("down", "api"))
+            killed = stack.parts[2].process
+        assert stack.parts[2].process is killed
 
     asyncio.run(body())
 

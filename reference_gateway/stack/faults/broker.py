@@ -40,8 +40,14 @@ class Partition:
 
     async def undo(self) -> None:
         """See `Fault.undo`."""
+        shut = []
         for link in self._links:
-            await link.mend()
+            try:
+                await link.mend()
+            except OSError as error:
+                shut.append(f"the way of {link.consumer} to {link.server} cannot be opened again: {error.strerror}")
+        if shut:
+            raise FaultError("; ".join(shut))
 
 
 class ReplicaLag:

@@ -1,7 +1,7 @@
 """Faults of a process, by signals: killed, frozen, throttled.
 
     kill    SIGKILL                                                         started again by itself, as after a crash
-    down    SIGKILL ............................ started again      away meanwhile
+    down    SIGKILL ............................ started again      away meanwhile; then as after a crash
     freeze  SIGSTOP ............................ SIGCONT         its sockets stay open, and nobody answers on them
     slow    SIGCONT - share of a period - SIGSTOP - rest - ...   what a CPU quota does, without a cgroup
 
@@ -12,18 +12,22 @@ stopped process is killed by the kernel all the same when this one ends (see `st
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from pathlib import Path
 from typing import Final
 
 from reference_gateway.errors import FaultError, PartFailedError
-from reference_gateway.stack.part import Part
+from reference_gateway.stack.part import Part, State
 from reference_gateway.stack.process import Process
 from reference_gateway.stack.supervisor import Supervisor
 
 PERIOD_S: Final = 0.1
+BACK_S: Final = 10.0
 _SETTLE_S: Final = 2.0
 _LOOK_S: Final = 0.01
+
+log = logging.getLogger(__name__)
 
 
 class Kill:
@@ -50,10 +54,13 @@ class Kill:
         self._away = False
         if self._part.pid is not None:
             return  # a deploy has started it meanwhile
+        self._supervisor.bring_back(self._part)
         try:
-            await self._supervisor.start(self._part)
-        except PartFailedError as error:
-            raise FaultError(str(error)) from None
+            async with asyncio.timeout(BACK_S):
+                while self._part.state is not State.HEALTHY:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:  # what it needs is away itself: it is tried again and again
+            log.warning("%s is not healthy yet: it is started again as after a crash", self._part.name)
 
 
 class Freeze:

@@ -5,7 +5,7 @@
 
 Laws: no two faults hold the same of one part. A fault of several parts is in place in all of them or in none. Whatever
 was begun under a name, `heal` of that name takes back, in the order of calls; of an unknown name there is nothing to
-take back. At the end of the stack everything is.
+take back. At the end of the stack everything is, except that nobody is started again who is away.
 """
 
 from __future__ import annotations
@@ -115,8 +115,10 @@ class Ward:
             return await self._heal(name)
 
     async def heal_all(self) -> None:
-        """Take everything back, the last one first, whatever fails."""
+        """Take everything back before the stack ends, the last one first, whatever fails; who is away stays away."""
         for name in list(self._in_place)[::-1]:
+            if self._in_place[name].order.kind == "down":
+                continue
             try:
                 await self.heal(name)
             except FaultError as error:
