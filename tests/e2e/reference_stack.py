@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 COMMAND = [sys.executable, "-m", "reference_gateway.cli"]
 
@@ -67,6 +69,35 @@ def ask(url: str, method: str = "GET", body: Any = None, token: str = "") -> tup
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
+
+
+def edit(ready: dict[str, Any], timeout_s: float = 5.0) -> int:
+    """Store a revision directly at the service; return the HTTP status."""
+    (url,) = (part["url"] for part in ready["parts"] if part["name"] == "collections")
+    where = urlsplit(url)
+    body = b'{"parameter": "url", "text": "x", "author": "a"}'
+    head = (
+        f"POST /v1/collections/c/edits HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((where.hostname, where.port), timeout_s) as sock:
+        sock.sendall(head.encode() + body)
+        return int(sock.makefile("rb").readline().split()[1])
+
+
+def tell_broker(ready: dict[str, Any], name: str, command: str) -> str:
+    """Send one inline command to a server of the broker; return all it answers."""
+    (url,) = (part["url"] for part in ready["parts"] if part["name"] == name)
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname, where.port), 2) as sock:
+        sock.sendall(f"{command}\r\nQUIT\r\n".encode())
+        return sock.makefile("rb").read().decode()
+
+
+def roles(ready: dict[str, Any]) -> dict[str, tuple[bool, bool]]:
+    """Return (is the primary, its link to the primary is up) of each server of the broker."""
+    names = [part["name"] for part in ready["parts"] if part["kind"] == "broker"]
+    told = {name: tell_broker(ready, name, "INFO replication") for name in names}
+    return {name: ("role:master" in text, "master_link_status:up" in text) for name, text in told.items()}
 
 
 def start_up(folder: Path, *arguments: str) -> subprocess.Popen[str]:
