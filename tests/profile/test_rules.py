@@ -133,6 +133,13 @@ def test_one_broken_thing_is_one_fault_on_its_key(faults: Faults, override: str,
     assert said in found[0]
 
 
+def test_ways_to_the_broker_cannot_be_cut_where_nodes_come_and_go(faults: Faults) -> None:
+    target = "target={ stack = 'reference', version = 'bifrost-6', bootstrap = {}, autoscale = { most = 2 } }"
+    (found,) = faults(target, "faults=[{ kind = 'partition', part = 'broker' }]")
+    assert found.startswith('faults.0.kind: found "partition", whose ways to the broker are laid at the start')
+    assert faults(target, "faults=[{ kind = 'kill', part = 'broker' }]") == []
+
+
 FINE = [
     ("target.url=['ws://a', 'wss://b:2/c?d=e']",),
     ("target={ bootstrap = { url = 'https://h/{client}' } }",),

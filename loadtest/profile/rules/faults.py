@@ -65,6 +65,11 @@ def faults_fit_the_target(profile: Profile) -> Iterator[Objection]:
                 f'found "{fault.kind}", which needs target.stack = "reference"'
                 + ('; other targets deploy by "command" or "http"' if fault.kind == "deploy" else ""),
             )
+        if fault.needs_links and profile.target.autoscale is not None:
+            yield Objection(
+                (f"{key}.kind", "target.autoscale"),
+                f'found "{fault.kind}", whose ways to the broker are laid at the start; leave out [target.autoscale]',
+            )
         if isinstance(fault, NetworkFault) and profile.relay is None:
             yield Objection(
                 (f"{key}.kind", "relay"), f'found "{fault.kind}", which needs a [relay] for the clients to go through'
