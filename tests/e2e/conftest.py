@@ -221,14 +221,6 @@ def loadtest_run(no_leftovers: None, tmp_path: Path) -> Iterator[StartRun]:
 # --- workers that join -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 Join = Callable[..., subprocess.Popen[str]]
 
 

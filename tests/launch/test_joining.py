@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -94,13 +93,6 @@ def test_a_host_that_cannot_be_looked_up_is_said_at_once() -> None:
 
 
 # --- real processes ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 Master = Callable[..., subprocess.Popen[bytes]]
