@@ -1,4 +1,4 @@
-"""The command `reference-gateway`: up, deploy, rollout, status, shares, down, versions.
+"""The command `reference-gateway`: up, deploy, rollout, status, where, shares, down, versions.
 
 Law: this file turns flags into calls and results into text; it decides nothing. Tables and messages of `up` go to
 stdout, faults to stderr, as one sentence, with the exit code of `errors.py`.
@@ -196,6 +196,19 @@ def status(ready_file: ReadyFile = None) -> None:
     answer = ControlClient.find(ready_file).status()
     doing = f", deploy in progress: {answer['deploy']}" if answer["deploy"] else ""
     _out.print(_parts_table(f"{answer['version']}, up for {answer['uptime_s']:.0f} s{doing}", answer["parts"]))
+
+
+@app.command()
+def where(
+    client: Annotated[str, typer.Argument(help="Name that the client told in CONNECT's auth.")],
+    ready_file: ReadyFile = None,
+) -> None:
+    """Show which nodes hold a client now (from bifrost-5 on, at most a second old)."""
+    nodes = ControlClient.find(ready_file).where(client)
+    for node in nodes:
+        _out.print(f"{node['name']} (process {node['pid']})", markup=False)
+    if not nodes:
+        _out.print(f"no node holds {client}", markup=False)
 
 
 @app.command()

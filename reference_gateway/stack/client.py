@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reference_gateway.errors import DeployError, NotRunningError, SettingError
 from reference_gateway.stack.ready import read_ready, state_file
@@ -60,6 +60,17 @@ class ControlClient:
             NotRunningError: the stack does not answer.
         """
         return self._ask(self._control, "GET", "/v1/status", None, timeout_s=10.0)
+
+    def where(self, client: str) -> list[dict[str, Any]]:
+        """Return name and process of each node that holds a connection of `client`.
+
+        Raises:
+            SettingError: the nodes of this stack keep no registry.
+            DeployError: its broker does not answer.
+            NotRunningError: the stack does not answer.
+        """
+        answer = self._ask(self._control, "GET", f"/v1/where?client={quote(client, safe='')}", None, timeout_s=10.0)
+        return list(answer["nodes"])
 
     def down(self) -> None:
         """Ask the stack to end.

@@ -1,9 +1,10 @@
-"""The control server of a running stack: deploy, rollout, faults, status, down. Loopback only, one bearer token.
+"""The control server of a running stack: deploy, rollout, faults, where, status, down. Loopback only, one bearer token.
 
 POST /v1/deploy {"strategy", ..see deploy} -> 200 {"replaced", "seconds"} when complete; 400, 401, 409, 500
 POST /v1/rollout {"percent", ..}           -> 200 {"clients", "left", ..} once as many are back; 400, 401, 409, 500
 PUT  /v1/faults/NAME {"kind", "part", ..see faults} -> 201 {"parts"} when in place; 400, 401, 409
 DELETE /v1/faults/NAME                        -> 200 {"undone": bool} when taken back; 401, 409
+GET  /v1/where?client=NAME                    -> 200 {"nodes": [{"name", "pid"}]}; 400, 401, 503
 GET  /v1/status                               -> 200 {"version", "deploy", "faults", "parts": [..]}
 POST /v1/down                                 -> 202, then the stack ends
 """
@@ -18,12 +19,14 @@ from typing import Any
 
 from aiohttp import web
 
+from reference_gateway.broker import BrokerError
 from reference_gateway.errors import DeployError, DeployRunningError, FaultError, SettingError
 from reference_gateway.stack.deploy import DeployOrder
 from reference_gateway.stack.faults.order import FaultOrder
 from reference_gateway.stack.rollout import Rollout, RolloutOrder
 from reference_gateway.stack.scaler import Scaler
 from reference_gateway.stack.stack import Stack
+from reference_gateway.stack.whereabouts import where
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,6 +55,7 @@ class Control:
         app.router.add_post("/v1/rollout", self._rollout)
         app.router.add_put("/v1/faults/{name}", self._strike)
         app.router.add_delete("/v1/faults/{name}", self._heal)
+        app.router.add_get("/v1/where", self._where)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/down", self._down)
         self._scaling: asyncio.Task[None] | None = None
@@ -132,6 +136,16 @@ class Control:
             return _refuse(409, str(error))
         except DeployError as error:
             return _refuse(500, str(error))
+
+    async def _where(self, request: web.Request) -> web.Response:
+        stack = self._stack
+        try:
+            nodes = await where(stack.config, stack.composition, request.query.get("client", ""))
+        except SettingError as error:
+            return _refuse(400, str(error))
+        except BrokerError as error:
+            return _refuse(503, str(error))
+        return web.json_response({"nodes": nodes})
 
     async def _status(self, _request: web.Request) -> web.Response:
         return web.json_response(

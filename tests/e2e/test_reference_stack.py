@@ -73,6 +73,30 @@ def test_edits_at_once_reach_viewers_of_every_node_in_monotone_revisions(version
         assert seen == [list(range(1, 21))] * 2
 
 
+def test_client_is_found_at_its_node_and_nowhere_when_it_has_gone(tmp_path):
+    async def scenario(stack):
+        async def until(names):
+            async with asyncio.timeout(10):
+                while names != [node["name"] for node in (await asyncio.to_thread(asked, stack))["nodes"]]:
+                    await asyncio.sleep(0.05)
+
+        viewer = await Viewer.open(stack.ready["gateway_urls"][1], "c-1")
+        await until(["gateway-2"])
+        told = await asyncio.to_thread(stack.command, "where", "ann")
+        await viewer.close()
+        await until([])
+        return told
+
+    def asked(stack):
+        return stack.control("GET", "/v1/where?client=ann")[1]
+
+    with running_stack(tmp_path, "bifrost-5", 2) as stack:
+        told = asyncio.run(scenario(stack))
+        assert told.stdout == f"gateway-2 (process {stack.pids()['gateway-2']})\n", told.stderr
+        assert stack.command("where", "ann").stdout == "no node holds ann\n"
+        assert stack.control("GET", "/v1/where?client=ann", token="wrong")[0] == 401
+
+
 @BOTH
 def test_ready_file_describes_a_healthy_stack(version, tmp_path):
     with running_stack(tmp_path, version, 2) as stack:
