@@ -176,6 +176,9 @@ def doctor(
     target: Annotated[
         str | None, typer.Option(help="The gateway's URL: elsewhere, and this machine only holds clients.")
     ] = None,
+    relay: Annotated[
+        bool, typer.Option("--relay", help="The profile has a [relay]: two more open files for each connection.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
 ) -> None:
     """Say how many connections this machine can hold, which limit is the narrowest, and how to lift each.
@@ -189,7 +192,8 @@ def doctor(
     from loadtest.launch.machine import raise_open_files, read_machine
 
     raise_open_files()
-    diagnosis = examine(read_machine(), connections, remote_target=target is not None and remote(target))
+    elsewhere = target is not None and remote(target)
+    diagnosis = examine(read_machine(), connections, remote_target=elsewhere, relay=relay)
     if as_json:
         sys.stdout.write(json.dumps(diagnosis.as_json(), indent=2) + "\n")
     else:

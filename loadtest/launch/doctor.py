@@ -6,13 +6,14 @@ Law: the doctor knows no limit of its own. It asks `preflight.findings`, which a
 for the largest n that is not refused; so the two can never disagree.
 
 Two kinds of runs are judged: "client only" (the target is on another machine, one address to connect to) and "both
-ends" (the reference stack on this machine too, with as many workers and gateway nodes as it takes).
+ends" (the reference stack on this machine too, with as many workers and gateway nodes as it takes). Either with relays
+between clients and gateways, or without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from loadtest.errors import UsageError
 from loadtest.herd.addresses import automatic
 from loadtest.launch.address import LOOPBACK, is_loopback
 from loadtest.launch.machine import Machine
-from loadtest.launch.preflight import NODE_FILES, Demand, Finding, amount, findings, workers_for
+from loadtest.launch.preflight import NODE_FILES, Demand, Finding, amount, findings, relays_for, workers_for
 
 SCHEMA = "loadtest.doctor/1"
 MOST = 10_000_000
@@ -60,6 +61,11 @@ def both_ends(machine: Machine) -> Plan:
         return Demand(connections, workers, herd_size, sources, nodes, served=connections, nodes=nodes)
 
     return plan
+
+
+def relayed(machine: Machine, plan: Plan) -> Plan:
+    """Return the demand of a run whose profile has a [relay], which takes as many processes as its files do."""
+    return lambda connections: replace(plan(connections), relays=relays_for(connections, machine.nofile))
 
 
 def remote(target: str) -> bool:
@@ -161,15 +167,20 @@ class Diagnosis:
         }
 
 
-def examine(machine: Machine, asked: int | None = None, *, remote_target: bool = False, sources: int = 1) -> Diagnosis:
+def examine(
+    machine: Machine, asked: int | None = None, *, remote_target: bool = False, sources: int = 1, relay: bool = False
+) -> Diagnosis:
     """Examine a machine.
 
     Args:
         asked: connections that it should hold.
         remote_target: the target is elsewhere; False judges a run with both ends here.
         sources: addresses of this machine that can be connected from.
+        relay: clients go through relays on this machine.
     """
     plans = {CLIENT_ONLY: client_only(machine, sources), BOTH_ENDS: both_ends(machine)}
+    if relay:
+        plans = {kind: relayed(machine, plan) for kind, plan in plans.items()}
     cases = []
     for kind, plan in plans.items():
         found = findings(machine, plan(asked or GOAL))

@@ -267,7 +267,7 @@ def memory(machine: Machine, demand: Demand) -> Finding:
 
 def threads(machine: Machine, demand: Demand) -> Finding:
     """Judge the processes and threads that can be started."""
-    limit, need = "processes and threads", (demand.workers + demand.nodes + 4) * THREADS_PER_PROCESS
+    limit, need = "processes and threads", (demand.workers + demand.nodes + demand.relays + 4) * THREADS_PER_PROCESS
     if machine.threads_free is None or need <= machine.threads_free:
         return Finding(limit, machine.threads_free, need, ok=True)
     lines = ("ulimit -u unlimited", f"sysctl -w kernel.pid_max={max(need * 2, 65_536)}")

@@ -43,12 +43,13 @@ def test_a_target_elsewhere_is_about_clients_only() -> None:
 
 
 def test_json_is_json() -> None:
-    done = doctor("--json", "-n", "5000000")
+    done = doctor("--json", "--relay", "-n", "5000000")
     assert done.returncode == 2
     said = json.loads(done.stdout)
     assert said["schema"] == "loadtest.doctor/1"
     assert said["fits"] is False
     assert said["cases"]["both_ends"]["holds"] < 5_000_000
+    assert "open files per relay" in {each["limit"] for each in said["cases"]["client_only"]["findings"]}
 
 
 def test_a_target_that_is_no_url_is_refused() -> None:

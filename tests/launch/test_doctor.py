@@ -82,6 +82,17 @@ def test_more_addresses_lift_the_ports_of_clients() -> None:
     assert case.by_limit["open files per process"] == MOST, "more processes, more files"
 
 
+def test_relays_take_files_ports_and_memory_too() -> None:
+    plain, relayed = examine(MACHINE).cases[1], examine(MACHINE, relay=True).cases[1]
+    assert relayed.holds == 2_400_000 // 4 < plain.holds, "four ends of each connection are on this machine"
+    (relays,) = [each for each in relayed.found if each.limit == "open files per relay"]
+    assert (relays.have, relays.ok) == (20_000, True), "as many relays as it takes"
+    assert "open files per relay" not in plain.by_limit
+    tight = examine(replace(MACHINE, files_free=150), 50, relay=True)
+    assert not tight.fits
+    assert examine(replace(MACHINE, files_free=150), 50).fits
+
+
 def test_lifting_what_it_says_makes_it_fit() -> None:
     tight = replace(MACHINE, files_free=1_000_000)
     diagnosis = examine(tight, 1_000_000)
