@@ -12,6 +12,7 @@ taken back before. Commands and HTTP hooks are never taken from a page: only tho
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -38,6 +39,25 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "network-cut": ("share", "duration"),
 }
 """What of each kind a page may say; of those that last, all of it."""
+_OF_PARTS: dict[str, tuple[str, ...]] = {
+    "kill": ("part",),
+    "down": ("part", "duration"),
+    "freeze": ("part", "duration"),
+    "slow": ("part", "share", "duration"),
+    "database-slow": ("part", "delay", "duration"),
+    "database-down": ("part", "duration"),
+    "partition": ("part", "how", "duration"),
+    "replica-lag": ("part", "delay", "duration"),
+    "failover": ("part",),
+}
+"""The same of the kinds that happen to a part of a stack that was started for the run."""
+_NO_LINKS = "its stack has relays before the broker only with a profile that has partition or replica-lag"
+_WHY_NOT = {
+    "partition": _NO_LINKS,
+    "replica-lag": f"the broker has no replica before bifrost-6, and {_NO_LINKS}",
+    "failover": "the broker has no replica before bifrost-6",
+}
+_NODES = "gateway-*"
 _ADAPTER: TypeAdapter[profile.Fault] = TypeAdapter(profile.Fault)
 
 
@@ -57,8 +77,13 @@ class Storm:
         return [{"name": fault.name, "kind": fault.kind} for fault in recorder.profile.faults]
 
     def offer(self) -> dict[str, Any]:
-        """Return what there is to press: `choices`, `lasting`, `in_place`."""
-        return {"choices": self.choices(), "lasting": self.lasting(), "in_place": self.in_place()}
+        """Return what there is to press: `choices`, `lasting`, `of_parts`, `in_place`."""
+        return {
+            "choices": self.choices(),
+            "lasting": self.lasting(),
+            "of_parts": self.of_parts(),
+            "in_place": self.in_place(),
+        }
 
     def lasting(self) -> list[dict[str, Any]]:
         """Return the kinds that last and can be struck in this run, each with its keys."""
@@ -70,6 +95,21 @@ class Storm:
             if "duration" in keys and (relayed or not kind.startswith("network-"))
         ]
 
+    def of_parts(self) -> list[dict[str, Any]]:
+        """Return the kinds that happen to parts: its keys, the parts that can have it here, or why none of them can."""
+        striker = self._watch.striker
+        if striker is None or striker.control is None:
+            return []
+        known = striker.control.faults
+        found = []
+        for kind, keys in _OF_PARTS.items():
+            parts = [part for part, kinds in known.items() if kind in kinds]
+            if sum(fnmatchcase(part, _NODES) for part in parts) > 1:
+                parts.append(_NODES)
+            why_not = "" if parts else _WHY_NOT.get(kind, "no part of this target can have it")
+            found.append({"kind": kind, "keys": list(keys), "parts": parts, "why_not": why_not})
+        return found
+
     def in_place(self) -> list[str]:
         """Return the names of the faults that can be taken back."""
         return [] if self._watch.striker is None else list(self._watch.striker.in_place)
@@ -78,8 +118,8 @@ class Storm:
         """Strike, or join what was struck just now.
 
         Args:
-            order: {"kind": one of `_KEYS`, its parameters}, {"kind": "again", "name": a fault of the profile} or
-                {"kind": "back", "name": a fault in place}.
+            order: {"kind": one of `_KEYS` or `_OF_PARTS`, its parameters}, {"kind": "again", "name": a fault of the
+                profile} or {"kind": "back", "name": a fault in place}.
 
         Raises:
             UsageError: there is nothing to strike, the order is wrong, or another fault is under way.
@@ -113,12 +153,13 @@ class Storm:
                 if fault.name == order.get("name"):
                     return fault
             raise UsageError("the profile has no such fault")
-        if not isinstance(kind, str) or kind not in _KEYS:
-            listed = ", ".join(f'"{each}"' for each in _KEYS)
+        known = _KEYS | _OF_PARTS
+        if not isinstance(kind, str) or kind not in known:
+            listed = ", ".join(f'"{each}"' for each in known)
             raise UsageError(f"a fault struck from the page is {listed}, or one of the profile")
-        if "duration" in _KEYS[kind] and not order.get("duration"):
+        if "duration" in known[kind] and not order.get("duration"):
             raise UsageError("duration: a fault that lasts and is struck from the page has one")
-        given = {key: order[key] for key in _KEYS[kind] if key in order}
+        given = {key: order[key] for key in known[kind] if key in order}
         try:
             return _ADAPTER.validate_python({"kind": kind, **given})
         except ValidationError as error:

@@ -224,7 +224,9 @@ def events_of(folder: Path) -> list[str]:
 
 
 @needs_browser
-def test_stop_keeps_what_was_measured_and_what_cannot_start_is_said_in_the_form(loadtest_run, open_page) -> None:
+def test_stop_keeps_what_was_measured_and_what_cannot_start_is_said_in_the_form(
+    loadtest_run, open_page, picture
+) -> None:
     run = loadtest_run("smoke", "--web", "--web-port", "0", "--set", "duration=60s")
     url, page = web_url(run), open_page()
     page.goto(url)
@@ -236,11 +238,29 @@ def test_stop_keeps_what_was_measured_and_what_cannot_start_is_said_in_the_form(
     page.locator("input[name=host]").blur()  # Locust's hint moves the button
     start(page)
     until_hold(ours(page))
+    freeze_a_part(page, picture)
     page.get_by_role("button", name="Stop").click()
     expect(ours(page).locator("#state")).to_have_text("interrupted", timeout=SLOW_MS)
     expect(ours(page).locator("#alert")).to_contain_text("Stopped from the web page.")
     assert end(run, page) == 130
     assert run.folders[-1].joinpath("report.html").exists()
+
+
+def freeze_a_part(page: Page, picture: Picture) -> None:
+    """Choose among what the stack has, and see it in place; what it lacks cannot be chosen and has its reason."""
+    page.get_by_role("tab", name="Storm").click()
+    arm(ours(page))
+    form = ours(page).locator("#of_parts")
+    expect(form.locator("option[value=failover]")).to_be_disabled()
+    expect(form.locator("#why-not")).to_contain_text("No failover: the broker has no replica before bifrost-6.")
+    form.locator("select[name=kind]").select_option("freeze")
+    expect(form.locator("input[name=delay]")).to_be_hidden()
+    form.locator("select[name=part]").select_option("api")
+    form.locator("button").click()
+    expect(ours(page).locator("#answer")).to_have_text("freeze struck.")
+    expect(ours(page).locator("#back option")).to_have_text("freeze")
+    picture(page, "10-parts")
+    page.get_by_role("tab", name="Live").click()
 
 
 @needs_browser
@@ -259,7 +279,8 @@ def test_plain_locust_shows_the_same_tabs(locust, gateway, open_page, picture) -
     expect(ours(page).locator("#now-connections")).to_have_text("100", timeout=SLOW_MS)
     page.get_by_role("tab", name="Storm").click()
     arm(ours(page))
-    expect(ours(page).locator("#deploy button")).to_be_disabled()  # Locust started no stack
+    for form in ("#deploy", "#of_parts"):
+        expect(ours(page).locator(f"{form} button")).to_be_disabled()  # Locust started no stack
     ours(page).locator("#drop button").click()
     expect(ours(page).locator("#answer")).to_have_text("drop struck.")
     expect(ours(page).locator("#events tbody tr").first).to_contain_text("100 %", timeout=SLOW_MS)

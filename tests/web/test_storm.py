@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import gevent
 import pytest
@@ -10,6 +10,9 @@ import pytest
 from loadtest.clock import FakeClock
 from loadtest.errors import UsageError
 from loadtest.faults.drop import DropFault
+from loadtest.faults.fault import Control
+from loadtest.faults.part import PartFault
+from loadtest.profile.faults import KINDS, Fault
 from loadtest.relay.control import Remote
 from loadtest.web.storm import TOGETHER_S, Storm
 from loadtest.web.watch import Watch
@@ -127,6 +130,94 @@ def test_faults_of_the_network_are_offered_where_there_is_a_relay(watch: Watch, 
         storm.press({"kind": "network-cut", "share": "10%", "duration": "1s"})
     watch.striker.relays = [Remote("nobody")]
     assert "network-cut" in {each["kind"] for each in storm.lasting()}
+
+
+PARTS = {
+    "broker": ("kill", "down", "freeze", "slow"),
+    "gateway-1": ("kill", "down", "freeze", "slow"),
+    "gateway-2": ("kill", "down", "freeze", "slow"),
+    "control": (),
+    "storage": ("database-slow", "database-down"),
+}
+
+
+def started_with(watch: Watch, monkeypatch: pytest.MonkeyPatch, parts: dict[str, tuple[str, ...]]) -> list[str]:
+    """Have the run's stack have these parts; return a list in which each order to it is noted."""
+    assert watch.striker is not None
+    done: list[str] = []
+    monkeypatch.setattr(watch.striker, "_control", Control("http://127.0.0.1:9", "secret-of-the-stack", parts))
+    for act in ("apply", "undo"):
+        note = lambda fault, _, act=act: done.append(f"{act} {fault.settings.kind} {fault.settings.part}")  # noqa: E731
+        monkeypatch.setattr(PartFault, act, note)
+    return done
+
+
+def test_parts_that_the_target_has_are_offered_and_what_it_lacks_has_a_reason(
+    watch: Watch, storm: Storm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started_with(watch, monkeypatch, PARTS)
+    offered = {each["kind"]: each for each in storm.offer()["of_parts"]}
+    assert offered["freeze"]["parts"] == ["broker", "gateway-1", "gateway-2", "gateway-*"]
+    assert offered["slow"]["keys"] == ["part", "share", "duration"]
+    assert offered["database-slow"] == {
+        "kind": "database-slow",
+        "keys": ["part", "delay", "duration"],
+        "parts": ["storage"],
+        "why_not": "",
+    }
+    lacking = {kind: each["why_not"] for kind, each in offered.items() if not each["parts"]}
+    assert set(lacking) == {"partition", "replica-lag", "failover"}
+    assert "bifrost-6" in lacking["failover"]
+    assert "relays before the broker" in lacking["partition"]
+    assert not {each["kind"] for each in storm.lasting()} & set(offered), "each fault has one place on the page"
+
+
+def test_every_fault_of_a_part_can_be_struck_from_the_page(watch: Watch, storm: Storm, monkeypatch) -> None:
+    started_with(watch, monkeypatch, PARTS)
+    needs_stack = {kind for kind, model in zip(KINDS, get_args(get_args(Fault)[0]), strict=True) if model.needs_stack}
+    assert {each["kind"] for each in storm.of_parts()} == needs_stack - {"deploy"}
+
+
+def test_a_part_is_struck_for_a_while(watch: Watch, storm: Storm, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = started_with(watch, monkeypatch, PARTS)
+    slow = {"kind": "slow", "part": "gateway-*", "share": "25%"}
+    with pytest.raises(UsageError, match="duration: a fault that lasts"):
+        storm.press(slow)
+    assert storm.press({**slow, "duration": "50ms", "how": "silence"})["event"] == "slow"
+    with gevent.Timeout(5):
+        while len(done) < 2:
+            gevent.sleep(0.01)
+    assert done == ["apply slow gateway-*", "undo slow gateway-*"]
+    assert storm.press({"kind": "kill", "part": "gateway-2"})["event"] == "kill"
+    settle(watch)
+    assert done[2:] == ["apply kill gateway-2"]
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"kind": "partition", "part": "broker", "duration": "1s"}, "cannot have"),
+        ({"kind": "freeze", "part": "monolith", "duration": "1s"}, "monolith"),
+        ({"kind": "freeze", "part": "../../x", "duration": "1s"}, "part"),
+        ({"kind": "freeze", "duration": "1s"}, "part"),
+        ({"kind": "slow", "part": "broker", "share": "0%", "duration": "1s"}, "share"),
+        ({"kind": "database-slow", "part": "storage", "duration": "1s"}, "delay"),
+    ],
+)
+def test_what_the_parts_cannot_have_is_refused(
+    watch: Watch, storm: Storm, monkeypatch: pytest.MonkeyPatch, order: dict[str, Any], words: str
+) -> None:
+    done = started_with(watch, monkeypatch, PARTS)
+    with pytest.raises(UsageError, match=words):
+        storm.press(order)
+    assert done == []
+
+
+def test_a_target_of_somebody_else_has_no_parts(watch: Watch, storm: Storm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch.striker, "_control", None)
+    assert storm.of_parts() == []
+    with pytest.raises(UsageError, match="kill"):
+        storm.press({"kind": "kill", "part": "gateway-1"})
 
 
 def test_nothing_can_be_struck_outside_a_run(watch: Watch, storm: Storm) -> None:

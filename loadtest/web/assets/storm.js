@@ -7,7 +7,7 @@ import { cells, clock, count, percent, put, seconds } from "./words.js";
 const token = document.querySelector('meta[name="loadtest-token"]').content;
 const arm = document.getElementById("arm"), ask = document.getElementById("ask"), forms = [...document.querySelectorAll("form[data-kind]")];
 const units = { share: "%", delay: "ms", jitter: "ms", bytes_per_s: "B", duration: "s", drain_seconds: "", number: "" };
-let lasting = [];
+let lasting = [], ofParts = [];
 let armed = false, events = [], busy = false;
 
 function allow() {
@@ -16,10 +16,10 @@ function allow() {
   arm.textContent = armed ? "Disarm the buttons" : "Arm the buttons";
   put("armed-note", !running ? "No run is under way." : armed ? "Armed: each press strikes at once." : "Faults disturb the target. Arming asks once.");
   for (const form of forms) {
-    const possible = form.dataset.kind !== "deploy" || run.control;
+    const possible = !["deploy", "of_parts"].includes(form.dataset.kind) || run.control;
     form.querySelector("button").disabled = !(armed && running && possible);
   }
-  document.getElementById("no-deploy").hidden = !running || run.control;
+  for (const id of ["no-deploy", "no-parts"]) document.getElementById(id).hidden = !running || run.control;
 }
 
 arm.addEventListener("click", () => {
@@ -48,15 +48,34 @@ for (const form of forms) {
   });
 }
 
-// A fault that lasts shows the fields of its kind; the others are not sent.
-function fit() {
-  const form = document.getElementById("lasting"), keys = lasting.find((each) => each.kind === form.elements.kind.value)?.keys ?? [];
-  for (const input of form.querySelectorAll("input")) {
-    input.disabled = !keys.includes(input.name);
-    input.parentElement.hidden = input.disabled;
+// A form with several kinds shows the fields of the one chosen, and the parts that can have it; the others are not sent.
+function fit(form, offered) {
+  const chosen = offered.find((each) => each.kind === form.elements.kind.value);
+  for (const field of form.querySelectorAll("input, select:not([name=kind])")) {
+    field.disabled = !chosen?.keys.includes(field.name);
+    field.parentElement.hidden = field.disabled;
   }
+  if (chosen?.parts) form.elements.part.replaceChildren(...chosen.parts.map((part) => new Option(part)));
 }
-document.getElementById("lasting").elements.kind.addEventListener("change", fit);
+const lastingForm = document.getElementById("lasting"), partsForm = document.getElementById("of_parts");
+lastingForm.elements.kind.addEventListener("change", () => fit(lastingForm, lasting));
+partsForm.elements.kind.addEventListener("change", () => fit(partsForm, ofParts));
+
+// What no part of this target can have stays in the list and cannot be chosen; the reason is told below.
+function offerParts(told) {
+  if (JSON.stringify(told) === JSON.stringify(ofParts)) return;
+  ofParts = told;
+  partsForm.elements.kind.replaceChildren(...told.map(({ kind, why_not: whyNot }) => {
+    const option = new Option(kind, kind);
+    option.disabled = whyNot !== "";
+    return option;
+  }));
+  const missing = told.filter((each) => each.why_not);
+  put("why-not", missing.map((each) => `No ${each.kind}: ${each.why_not}.`).join(" "));
+  document.getElementById("why-not").hidden = !missing.length;
+  fit(partsForm, ofParts);
+}
+fit(partsForm, ofParts);
 
 function options(id, names, label) {
   const select = document.querySelector(`#${id} select`);
@@ -91,8 +110,9 @@ async function refresh() {
     if (lasting.length !== told.lasting.length) {
       lasting = told.lasting;
       options("lasting", lasting.map((each) => each.kind), (name) => name);
-      fit();
+      fit(lastingForm, lasting);
     }
+    offerParts(told.of_parts);
     table();
   } finally {
     busy = false;
