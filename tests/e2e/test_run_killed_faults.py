@@ -146,7 +146,7 @@ def test_killed_harness_leaves_nothing_at_its_stack_and_the_next_run_is_well(
     for run in struck:
         run.process.kill()
         run.process.wait()
-    until(lambda: not [pid for pid in pids if state_of(pid) not in ("", "Z")])
+    until_none(lambda: [pid for pid in pids if state_of(pid) not in ("", "Z")])
     calm = loadtest_run(STACK.format(name="calm", rate=20, deadline="2s"), "--set", "duration=2s")
     assert calm.wait(60) == 0, calm.said
     fanout = calm.result["fanout"]
@@ -165,8 +165,8 @@ def test_killed_harness_leaves_nothing_at_a_target_that_outlives_it(loadtest_run
     assert websocket_target.count()["sockets"] > 0
     run.process.kill()
     run.process.wait()
-    until(lambda: websocket_target.count()["sockets"] == 0)
-    until(lambda: not any(state_of(pid) for pid in relays))
+    until_none(lambda: websocket_target.count()["sockets"])
+    until_none(lambda: [pid for pid in relays if state_of(pid) not in ("", "Z")])
     begun_s = time.monotonic()
     with connect(f"{websocket_target.url}/feed") as client:
         for op in ("join", "say"):
@@ -222,8 +222,9 @@ def reaches_replica(ready: dict[str, Any], within_s: float) -> bool:
     return here
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until_none(look: Callable[[], object]) -> None:
+    """Wait until there is nothing left of what `look` finds."""
     deadline_s = time.monotonic() + GONE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
+    while left := look():
+        assert time.monotonic() < deadline_s, left
         time.sleep(0.05)
