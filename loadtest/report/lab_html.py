@@ -39,7 +39,12 @@ def render_lab(lab: Lab) -> str:
             "versions",
             f"Side by side, S = {lab.number:.3g}",
             drawn.get("lab-curves"),
-            table(told.VERSIONS_HEAD, told.version_rows(lab), "Recovery of each version, in the real system's time"),
+            table(
+                told.VERSIONS_HEAD,
+                told.version_rows(lab),
+                "Recovery of each version, in the real system's time",
+                "metrics",
+            ),
         ),
         _table_section("faults", "Beside the storm", told.FAULTS_HEAD, told.fault_rows(lab)),
         section(
