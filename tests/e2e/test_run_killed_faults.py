@@ -24,7 +24,7 @@ from loadtest.profile import faults
 from .conftest import LoadtestRun, StartRun
 from .reference_stack import edit, roles, tell_broker
 from .test_run_network_faults import relay_pids
-from .topics import COLLECTIONS, TOPICS
+from .topics import COLLECTIONS, RELAYED
 
 pytestmark = pytest.mark.e2e
 
@@ -89,35 +89,6 @@ warmup = "200ms"
 """
     + COLLECTIONS
 )
-TARGET = (
-    """
-name = "foreign"
-duration = "60s"
-
-[target]
-dialect = "websocket"
-url = "{url}/feed"
-
-[relay]
-processes = 2
-
-[population]
-connections = 60
-herd_size = 20
-
-[[population.channels]]
-name = "topic-{{n}}"
-count = 4
-
-[reconnect]
-policy = "fixed"
-delay = "200ms"
-
-[ramp]
-rate = "400/s"
-"""
-    + TOPICS
-)
 
 
 def test_every_kind_that_lasts_has_a_row() -> None:
@@ -157,7 +128,7 @@ def test_killed_harness_leaves_nothing_at_its_stack_and_the_next_run_is_well(
 
 def test_killed_harness_leaves_nothing_at_a_target_that_outlives_it(loadtest_run: StartRun, websocket_target) -> None:
     tables = "".join(f'[[faults]]\nkind = "{kind}"\n{keys}\n' for kind, keys in FOREIGN.items())
-    run = loadtest_run(TARGET.format(url=websocket_target.url, rate=20) + tables)
+    run = loadtest_run(RELAYED.format(url=websocket_target.url, rate=20, duration="60s") + tables)
     for kind in FOREIGN:
         run.until_said(f"{kind}: applied in")
     relays = relay_pids(run.process.pid)

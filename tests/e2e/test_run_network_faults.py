@@ -8,40 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .topics import TOPICS
+from .topics import RELAYED
 
 pytestmark = pytest.mark.e2e
-
-PROFILE = (
-    """
-name = "network"
-duration = "{duration}"
-
-[target]
-dialect = "websocket"
-url = "{url}/feed"
-
-[relay]
-processes = 2
-
-[population]
-connections = 60
-herd_size = 20
-
-[[population.channels]]
-name = "topic-{{n}}"
-count = 4
-
-[reconnect]
-policy = "fixed"
-delay = "200ms"
-
-[ramp]
-rate = "400/s"
-{faults}
-"""
-    + TOPICS
-)
 
 FAULTS = """
 [[faults]]
@@ -61,7 +30,7 @@ duration = "500ms"
 
 
 def test_what_the_relay_does_is_what_the_clients_see(loadtest_run, websocket_target) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=40, duration="4s", faults=FAULTS))
+    run = loadtest_run(RELAYED.format(url=websocket_target.url, rate=40, duration="4s") + FAULTS)
     assert run.wait(60) == 0, run.said
     result = run.result
     assert result["reasons"] == []
@@ -80,7 +49,7 @@ def test_what_the_relay_does_is_what_the_clients_see(loadtest_run, websocket_tar
 
 
 def test_a_relay_that_dies_makes_the_run_invalid(loadtest_run, websocket_target) -> None:
-    run = loadtest_run(PROFILE.format(url=websocket_target.url, rate=20, duration="60s", faults=""))
+    run = loadtest_run(RELAYED.format(url=websocket_target.url, rate=20, duration="60s"))
     run.until_said("mark=hold", 30)
     os.kill(relay_pids(run.process.pid)[0], signal.SIGKILL)
     assert run.wait(30) == 3, run.said

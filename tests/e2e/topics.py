@@ -1,5 +1,6 @@
 """How a profile speaks to a target: everybody subscribes, publishers say something to everybody.
 
+RELAYED        a whole profile: topics, through a relay
 TOPICS         `targets/websocket_server.py`: topics are joined
 COLLECTIONS    the reference stack: collections are subscribed to and edited
 """
@@ -20,6 +21,37 @@ deadline = "1s"
 warmup = "500ms"
 """
 """The end of a profile, for `format(rate=...)`: publishes a second, all topics together."""
+
+RELAYED = (
+    """
+name = "relayed"
+duration = "{duration}"
+
+[target]
+dialect = "websocket"
+url = "{url}/feed"
+
+[relay]
+processes = 2
+
+[population]
+connections = 60
+herd_size = 20
+
+[[population.channels]]
+name = "topic-{{n}}"
+count = 4
+
+[reconnect]
+policy = "fixed"
+delay = "200ms"
+
+[ramp]
+rate = "400/s"
+"""
+    + TOPICS
+)
+"""A profile for `format(url=..., rate=..., duration=...)`, to which tables of faults may be appended."""
 
 COLLECTIONS = """
 [subscribe]
