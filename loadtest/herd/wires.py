@@ -16,25 +16,26 @@ import ssl
 from array import array
 
 from loadtest.herd import sockets
-from loadtest.herd.poller import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller
+from loadtest.herd.poller import EPOLLET, EPOLLOUT, Poller
 from loadtest.herd.queue_delay import QueueDelay
+from loadtest.herd.quick import READ_BYTES, WATCHED, Dial, best
 from loadtest.herd.sockets import Target
 from loadtest.herd.tls import TlsSession, reason_of_tls
 from loadtest.herd.witnesses import Witnesses
 
-READ_BYTES = 16_384
 MOST_READS = 64
 """Reads of one slot in one go: bounds what a flooding peer can take of a turn."""
 MAX_OUTBOX_BYTES = 4 << 20
-_LISTENING = EPOLLIN | EPOLLRDHUP | EPOLLET
-_WATCHED = _LISTENING | EPOLLOUT
 
 
 class Wires:
-    """Connections of one herd on one poller; `queue_delay` gets what sampled ones waited to be read."""
+    """Connections of one herd on one poller; `dial` begins them, `queue_delay` gets what sampled ones waited."""
 
-    def __init__(self, poller: Poller, queue_delay: QueueDelay, *, late_acks: bool = False) -> None:
+    def __init__(
+        self, poller: Poller, queue_delay: QueueDelay, *, dial: Dial | None = None, late_acks: bool = False
+    ) -> None:
         self._poller = poller
+        self._dial = dial or best().dial
         self._queue_delay = queue_delay
         self._late_acks = late_acks
         self._fd = array("i")
@@ -65,12 +66,8 @@ class Wires:
 
         Cost: what is sent at once saves a turn of the poller and two system calls.
         """
-        fd, reason = sockets.connect(target, source, late_acks=self._late_acks)
+        fd, sent, reason = self._dial(self._poller, target, source, self._late_acks, first)
         if reason is not None:
-            return False, reason
-        sent, reason = sockets.write(fd, first) if first else (0, None)
-        if reason is not None:
-            sockets.close(fd)
             return False, reason
         while len(self.slot_of) <= fd:
             self.slot_of.append(-1)
@@ -79,11 +76,6 @@ class Wires:
         self.slot_of[fd] = slot
         if 0 < sent < len(first):
             self._outbox[slot] = bytearray(first[sent:])
-        try:
-            self._poller.register(fd, _LISTENING if sent == len(first) > 0 else _WATCHED)
-        except OSError as error:
-            self.close(slot)
-            return False, sockets.reason_of(error.errno)
         return sent > 0, None
 
     def error(self, slot: int) -> str | None:
@@ -145,7 +137,7 @@ class Wires:
         written, reason = sockets.write(self._fd[slot], data)
         if reason is None and written < len(data):
             self._outbox[slot] = bytearray(data[written:])
-            self._poller.modify(self._fd[slot], _WATCHED)
+            self._poller.modify(self._fd[slot], WATCHED)
             self._settle(slot)
         return reason
 
@@ -186,7 +178,7 @@ class Wires:
             if len(data) < READ_BYTES and not to_the_end:
                 break
         else:
-            self._poller.modify(fd, _WATCHED)  # more is waiting: ask for a fresh edge
+            self._poller.modify(fd, WATCHED)  # more is waiting: ask for a fresh edge
         return self._opened(slot, parts[0] if len(parts) == 1 else b"".join(parts), end)
 
     def _opened(self, slot: int, chunk: bytes, end: str | None) -> tuple[bytes, str | None]:
@@ -214,7 +206,7 @@ class Wires:
         """Read this slot as any other again; its buffer stays small."""
         self.sipping.discard(slot)
         self._settle(slot)
-        self._poller.modify(self._fd[slot], _WATCHED)
+        self._poller.modify(self._fd[slot], WATCHED)
 
     def receive_some(self, slot: int, most_bytes: int) -> tuple[bytes, str | None]:
         """Read up to `most_bytes` from the socket; return as `receive`."""

@@ -29,8 +29,9 @@ from gevent import monkey
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
 from loadtest.herd import sharing
-from loadtest.herd.herd import MAX_EVENTS, Herd
+from loadtest.herd.herd import Herd
 from loadtest.herd.poller import Poller
+from loadtest.herd.quick import MAX_EVENTS
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.receive_queue import ReceiveQueue
 

@@ -1,4 +1,4 @@
-"""What tests of the receive queue need of the machine: it stamps packets while anybody asks for it, and begins late."""
+"""What tests need of the machine: both ways to do the hottest steps (`quick`), and packets that are stamped."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.herd import sockets
+from loadtest.herd import quick, sockets
+
+
+@pytest.fixture(params=["compiled", "interpreted"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have herds use one way; the compiled one is there wherever a C compiler is."""
+    if request.param == "compiled" and quick.COMPILED is None:
+        pytest.skip("installed without a C compiler")
+    monkeypatch.setenv(quick.VARIABLE, str(int(request.param == "compiled")))
+    return str(request.param)
 
 
 @pytest.fixture
 def stamping() -> Iterator[None]:
-    """Have the kernel stamp what arrives, for as long as the test takes."""
+    """Have the kernel stamp what arrives, for as long as the test takes: it begins a moment after the first asks."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as asking:
         assert sockets.stamp_arrivals(asking.fileno())
         peer, _ = server.accept()

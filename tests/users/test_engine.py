@@ -12,7 +12,8 @@ import gevent
 import pytest
 from gevent import monkey
 
-from loadtest.herd.herd import MAX_EVENTS, Herd
+from loadtest.herd.herd import Herd
+from loadtest.herd.quick import MAX_EVENTS
 from loadtest.herd.sharing import VARIABLE
 from loadtest.users.engine import Engine
 
