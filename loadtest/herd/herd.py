@@ -92,6 +92,7 @@ class Herd:
         self._subscribing = Subscribing(self.slots, clients, dialect, ledger)
         self.afflicting = Afflicting(self)
         self._watchdog_ns = 0
+        self._resets_once_open = attempt_once_open(policy, 1) == 0
 
     # --- slots -------------------------------------------------------------------------------------------------------
 
@@ -163,6 +164,9 @@ class Herd:
             if slot >= 0:
                 self._attend(slot, mask)
             return
+        if self.slots.state[slot] < JOINING:
+            self._answered(slot, mask, data)
+            return
         if isinstance(data, int):
             if data != EAGAIN:
                 self.lose(slot, sockets.reason_of(data))
@@ -179,6 +183,28 @@ class Herd:
                 return
         if self._wires.slot_of[fd] == slot:
             self._attend(slot, mask)
+
+    def _answered(self, slot: int, mask: int, data: bytes | int | None) -> None:
+        """Take what was read of a quick slot that is not in session yet: the answer to its upgrade."""
+        end: str | None = None
+        if isinstance(data, int):
+            if data == EAGAIN:
+                return
+            end = sockets.reason_of(data)
+            data = b""
+        elif not data:
+            data, end = b"", "eof"
+        try:
+            if mask & ENDED or len(data) == READ_BYTES:
+                if end is None:
+                    more, end = self._wires.receive(slot)
+                    data += more
+            elif end is None and (rest := self._opening.welcomed(slot, data)) is not None:
+                self._upgraded(slot, rest, None)
+                return
+            self._follow_step(slot, self._opening.take(slot, self.slots.state[slot], data, end))
+        except ProtocolError as error:
+            self.lose(slot, error.reason)
 
     def tick(self) -> bool:
         """Do what is due by the clock; return True when work is left over for the next call (bounded turn)."""
@@ -252,22 +278,29 @@ class Herd:
         if step.failed is not None:
             self.lose(slot, step.failed, step.hint_s)
             return False
+        if step.state == JOINING:
+            return self._upgraded(slot, step.rest, step.end)
         if step.state != self.slots.state[slot]:
             self.slots.set(slot, step.state)
-        if step.state == JOINING:
-            now = self._clock()
-            self.outages.connected(slot, now)
-            self.slots.attempt[slot] = attempt_once_open(self._policy, self.slots.attempt[slot])
-            self._wires.make_quick(slot, on=True)
-            greeting = self._dialect.greeting(self._opening.variables(slot))
-            if greeting and not self.transmit(slot, greeting):
-                return False
-            if self._dialect.opens_with_upgrade:
-                self.joined(slot, now)
-            if step.rest and self._wires.is_open(slot):
-                self._listener.chunk(slot, step.rest, now)
-            if step.end is not None and self._wires.is_open(slot):
-                self.lose(slot, step.end)
+        return True
+
+    def _upgraded(self, slot: int, rest: bytes, end: str | None) -> bool:
+        """Begin the session on a WebSocket that stands, with what came behind the answer; return as `_follow_step`."""
+        now = self._clock()
+        self.slots.set(slot, JOINING)
+        self.outages.connected(slot, now)
+        if self._resets_once_open:
+            self.slots.attempt[slot] = 0
+        self._wires.make_quick(slot, on=True)
+        greeting = self._dialect.greeting(self._opening.variables(slot))
+        if greeting and not self.transmit(slot, greeting):
+            return False
+        if self._dialect.opens_with_upgrade:
+            self.joined(slot, now)
+        if rest and self._wires.is_open(slot):
+            self._listener.chunk(slot, rest, now)
+        if end is not None and self._wires.is_open(slot):
+            self.lose(slot, end)
         return True
 
     def joined(self, slot: int, now_ns: int) -> None:

@@ -3,7 +3,8 @@
     begin -> CONNECTING -> [TLS] -> BOOTSTRAP -> (close, connect to the gateway it named) -> [TLS] -> UPGRADING -> done
 
 Law: one object for all slots; what an unfinished opening must remember lives in dictionaries and is forgotten when the
-session stands or fails.
+session stands or fails. The common way, a single address without TLS or bootstrap whose good answer is known, remembers
+no more than the key it was asked with (`_asked`, `welcomed`).
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ class Step(NamedTuple):
     hint_s: float | None = None
 
 
+_ASKED = Step(UPGRADING)
+
+
 @dataclass(slots=True)
 class _Progress:
     target: Target
     source: str | None
-    index: int
     bootstrap: bool
     untried: tuple[Target, ...] = ()
     request: bytes = b""
@@ -74,6 +77,7 @@ class Opening:
         self._answering: dict[str, Target] = {}
         self._chosen: dict[int, Target] = {}
         self._progress: dict[int, _Progress] = {}
+        self._asked: dict[int, tuple[Target, bytes]] = {}
         self._variables: dict[int, Mapping[str, object]] = {}
         self._welcomes: dict[bytes, bytes] = {}
         self._keys = [new_key(os.urandom(16)) for _ in range(_KEYS)]
@@ -102,7 +106,11 @@ class Opening:
 
     def begin(self, slot: int, index: int, source: str | None) -> Step:
         """Begin to connect; return how far that went at once."""
-        self._variables[slot] = self._clients.variables(index)
+        variables = self._variables[slot] = self._clients.variables(index)
+        if self._bootstrap is None:
+            target = self._targets[index % len(self._targets)]
+            if target.tls is None and not target.others:
+                return self._begin_simply(slot, target, source, variables)
         chosen = self._chosen.get(slot)
         bootstrap = self._bootstrap is not None and chosen is None
         if bootstrap:
@@ -110,8 +118,28 @@ class Opening:
             target = self._bootstrap.target
         else:
             target = chosen or self._targets[index % len(self._targets)]
-        self._progress[slot] = _Progress(target, source, index, bootstrap)
+        self._progress[slot] = _Progress(target, source, bootstrap)
         return self._dial(slot, target)
+
+    def _begin_simply(self, slot: int, target: Target, source: str | None, variables: Mapping[str, object]) -> Step:
+        """As `_dial`, where there is one address and nothing comes before the upgrade."""
+        key = self._next_key()
+        try:
+            request = self._clients.upgrade(target, variables, key)
+        except ProtocolError as error:
+            return Step(CONNECTING, failed=error.reason)
+        asked, reason = self._wires.open(slot, target, source, request)
+        if asked:
+            self._progress.pop(slot, None)
+            self._asked[slot] = target, key
+            return _ASKED
+        if reason is None:
+            self._progress[slot] = _Progress(target, source, bootstrap=False, request=request, key=key)
+        return Step(CONNECTING, failed=reason)
+
+    def _next_key(self) -> bytes:
+        self._turn = (self._turn + 1) % _KEYS
+        return self._keys[self._turn]
 
     def _dial(self, slot: int, target: Target) -> Step:
         """Connect to `target`: at the address that answered last, then at its others."""
@@ -151,6 +179,7 @@ class Opening:
 
     def forget(self, slot: int) -> None:
         """Drop what was remembered of an opening, finished or not."""
+        self._asked.pop(slot, None)
         progress = self._progress.pop(slot, None)
         if progress is not None and progress.untried:  # given up waiting for this address: begin with the next one
             self._answering[progress.target.url] = progress.untried[0]
@@ -162,10 +191,28 @@ class Opening:
         Args:
             ended: whether the poller told of a hang-up.
         """
-        progress = self._progress[slot]
         if state == CONNECTING:
-            return self._connected(slot, progress)
+            return self._connected(slot, self._progress[slot])
         data, end = self._wires.receive(slot, to_the_end=ended)
+        return self.take(slot, state, data, end)
+
+    def welcomed(self, slot: int, data: bytes) -> bytes | None:
+        """Return what follows the answer in the first chunk that came, if it is a good one seen before; else None."""
+        asked = self._asked.get(slot)
+        if asked is None:
+            return None
+        used = data.find(b"\r\n\r\n") + 4
+        if used <= 4 or self._welcomes.get(data[:used]) != asked[1]:  # keys repeat, so good answers do
+            return None
+        del self._asked[slot]
+        return data[used:]
+
+    def take(self, slot: int, state: int, data: bytes, end: str | None) -> Step:
+        """Take what was read, out of its TLS; `end`: why the connection has ended behind it."""
+        progress = self._progress.get(slot)
+        if progress is None:
+            target, key = self._asked.pop(slot)
+            progress = self._progress[slot] = _Progress(target, None, bootstrap=False, key=key)
         if state == TLS:
             if end is not None:
                 return Step(state, failed=_during("tls", end))
@@ -203,14 +250,13 @@ class Opening:
             assert self._bootstrap_path is not None
             path = str(self._bootstrap_path.render(variables))
             return get_request(progress.target.host_header, path, ())
-        self._turn = (self._turn + 1) % _KEYS
-        progress.key = self._keys[self._turn]
+        progress.key = self._next_key()
         return self._clients.upgrade(progress.target, variables, progress.key)
 
     def _read_upgrade(self, slot: int, progress: _Progress, end: str | None) -> Step:
         received = progress.received
         used = received.find(b"\r\n\r\n") + 4
-        if used > 4 and self._welcomes.get(received[:used]) == progress.key:  # keys repeat, so good answers do
+        if used > 4 and self._welcomes.get(received[:used]) == progress.key:
             del self._progress[slot]
             return Step(JOINING, rest=received[used:], end=end)
         parsed = parse_response(received, head_only=True)
@@ -243,7 +289,7 @@ class Opening:
         if self._bootstrap.once:
             self._chosen[slot] = target
         self._wires.close(slot)
-        self._progress[slot] = _Progress(target, progress.source, progress.index, bootstrap=False)
+        self._progress[slot] = _Progress(target, progress.source, bootstrap=False)
         return self._dial(slot, target)
 
     def _target_named(self, body: bytes) -> Target | None:

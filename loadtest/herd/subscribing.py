@@ -17,6 +17,9 @@ from loadtest.protocol.events import Acked
 _OF_CHANNEL = {"channel", "channel_index"}
 """A request that uses no other placeholder is the same for every client of a channel."""
 
+_MOST_REQUESTS = 4096
+"""Sets of channels whose requests are kept; when full they are forgotten."""
+
 
 class Subscribing:
     """Ask and keep count, for all slots of a herd. `ledger` None: nothing is subscribed to."""
@@ -28,7 +31,7 @@ class Subscribing:
         self._ledger = ledger
         self._groups = clients.groups
         self._same_for_all = dialect.subscribe_names <= _OF_CHANNEL
-        self._requests: dict[tuple[int, int], bytes] = {}
+        self._requests: dict[tuple[int, ...], tuple[bytes, int]] = {}
 
     def assign(self, slots: range) -> None:
         """Tell the ledger which channels new slots belong to."""
@@ -46,18 +49,26 @@ class Subscribing:
 
     def request(self, slot: int, variables: Mapping[str, object]) -> bytes:
         """Return the frames that ask for all of a slot's channels; b"" when there is nothing to ask."""
-        frames, wanted = b"", 0
-        for group, channel in self._wanted(slot):
-            request = self._requests.get((channel, group))
-            if request is None:
-                names = {"channel": self._clients.channel_name(channel), "channel_index": channel}
-                request = self._dialect.subscribe({**variables, **names}, group)
-                if self._same_for_all:
-                    self._requests[channel, group] = request
-            frames += request
-            wanted += 1
-        self._slots.pending[slot] = wanted
+        channels = tuple(self._clients.channels(self._slots.index[slot]))
+        known = self._requests.get(channels)
+        if known is None:
+            known = self._compose(channels, variables)
+            if self._same_for_all:
+                if len(self._requests) >= _MOST_REQUESTS:
+                    self._requests.clear()
+                self._requests[channels] = known
+        frames, self._slots.pending[slot] = known
         return frames
+
+    def _compose(self, channels: tuple[int, ...], variables: Mapping[str, object]) -> tuple[bytes, int]:
+        """Return the frames that ask for `channels`, one of each group, and how many they ask for."""
+        frames, wanted = b"", 0
+        for group, channel in enumerate(channels):
+            if channel >= 0:
+                names = {"channel": self._clients.channel_name(channel), "channel_index": channel}
+                frames += self._dialect.subscribe({**variables, **names}, group)
+                wanted += 1
+        return frames, wanted
 
     def answered(self, slot: int, answer: Acked, now_ns: int) -> bool:
         """Enter one acknowledgement; return True when it was the last one missing."""

@@ -3,7 +3,8 @@
     slot <-> fd, edge triggered: in and hang-up always; out where a connection did not stand at once, or once output
                  had to wait (and from then on: an edge that nobody waits for comes only along with another)
 
-Law: plain slots in full session are *quick*: the herd reads their descriptor directly (`quick[fd]` is the slot).
+Law: plain slots in full session, and those that wait for the answer to what they sent at once, are *quick*: their
+descriptor is read by the sweep (`quick[fd]` is the slot).
 Everything else goes through `receive`, also a slot with output waiting, whose next edge must be seen, and the few whose
 arrivals the kernel stamps (`queue_delay`) or whose messages are noted one by one (`witnesses`). A slot that sips is
 read only by who makes it sip. Nothing here knows what the bytes mean.
@@ -74,7 +75,9 @@ class Wires:
             self.quick.append(-1)
         self._fd[slot] = fd
         self.slot_of[fd] = slot
-        if 0 < sent < len(first):
+        if sent == len(first) > 0:
+            self.quick[fd] = slot
+        elif sent:
             self._outbox[slot] = bytearray(first[sent:])
         return sent > 0, None
 
@@ -118,7 +121,7 @@ class Wires:
 
     def send(self, slot: int, data: bytes) -> str | None:
         """Send `data`, keeping what does not fit; return why it cannot be sent, or None."""
-        session = self._tls.get(slot)
+        session = self._tls.get(slot) if self._tls else None
         if session is not None and data:
             try:
                 session.seal(data)
@@ -128,18 +131,22 @@ class Wires:
         return self._write(slot, data)
 
     def _write(self, slot: int, data: bytes) -> str | None:
-        waiting = self._outbox.get(slot)
-        if waiting is not None:
+        if self._outbox and (waiting := self._outbox.get(slot)) is not None:
             waiting += data
             return "outbox_full" if len(waiting) > MAX_OUTBOX_BYTES else None
         if not data:
             return None
-        written, reason = sockets.write(self._fd[slot], data)
-        if reason is None and written < len(data):
+        try:
+            written = os.write(self._fd[slot], data)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            return sockets.reason_of(error.errno)
+        if written < len(data):
             self._outbox[slot] = bytearray(data[written:])
             self._poller.modify(self._fd[slot], WATCHED)
             self._settle(slot)
-        return reason
+        return None
 
     def flush(self, slot: int) -> str | None:
         """Send what waited for room."""

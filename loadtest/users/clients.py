@@ -12,6 +12,9 @@ from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.handshake import upgrade_request
 from loadtest.protocol.template import Template
 
+_MOST_REQUESTS = 4096
+"""Whole requests kept, where they differ in nothing but the target and one of a few keys."""
+
 
 class ProfileClients:
     """Implement `herd.clients.Clients` for a profile.
@@ -29,6 +32,7 @@ class ProfileClients:
         self._headers = [(name, Template(value)) for name, value in profile.client.headers.items()]
         self._query = [(name, Template(value)) for name, value in profile.client.query.items()]
         self._constant = not any(template.names for _, template in (*self._headers, *self._query))
+        self._requests: dict[tuple[str, bytes], bytes] = {}
         self._known: dict[str, tuple[str, list[tuple[str, str]]]] = {}
 
     @property
@@ -56,6 +60,8 @@ class ProfileClients:
 
     def upgrade(self, target: Target, variables: Mapping[str, object], key: bytes) -> bytes:
         """Return the HTTP request that opens the WebSocket of one client."""
+        if self._constant and (request := self._requests.get((target.url, key))) is not None:
+            return request
         known = self._known.get(target.url) if self._constant else None
         if known is None:
             query = {name: str(template.render(variables)) for name, template in self._query}
@@ -63,7 +69,12 @@ class ProfileClients:
             known = self._dialect.target(target.path, query), headers
             if self._constant:
                 self._known[target.url] = known
-        return upgrade_request(target.host_header, known[0], key, known[1])
+        request = upgrade_request(target.host_header, known[0], key, known[1])
+        if self._constant:
+            if len(self._requests) >= _MOST_REQUESTS:
+                self._requests.clear()
+            self._requests[target.url, key] = request
+        return request
 
 
 def _seats(group: ChannelGroup) -> float:

@@ -107,7 +107,12 @@ class Client:
         return step
 
     def go(self, data: bytes = b"", end: str | None = None) -> Step:
-        """Give the opening one edge with `data`."""
+        """Give the opening one edge with `data`; a first answer is looked up before it is read, as the herd does."""
+        if self.wires.at_once and self.state == UPGRADING and end is None:
+            rest = self.opening.welcomed(0, data)
+            if rest is not None:
+                self.state = JOINING
+                return Step(JOINING, rest=rest)
         if self.state != CONNECTING:
             self.wires.incoming.append((data, end))
         step = self.opening.advance(0, self.state, ended=end is not None)
