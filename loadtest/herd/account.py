@@ -16,6 +16,8 @@ class Account:
     failures: failed attempts by reason. drops: lost live connections by reason.
     connect: attempt begun -> session accepted. subscribe: request written -> all acknowledged. ack: publish -> answer.
     lateness: how much later than scheduled an attempt began (the harness's own doing).
+    begun_late_ns, joined_ns, subscribed_ns: durations for lateness, connect and subscribe, gathered here and counted
+        when somebody looks: one by one that is dearer.
     """
 
     def __init__(self) -> None:
@@ -25,11 +27,29 @@ class Account:
         self.counts: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.drops: Counter[str] = Counter()
-        self.connect = Histogram()
-        self.subscribe = Histogram()
+        self._connect = Histogram()
+        self._subscribe = Histogram()
+        self._lateness = Histogram()
         self.ack = Histogram()
-        self.lateness = Histogram()
+        self.begun_late_ns: list[int] = []
+        self.joined_ns: list[int] = []
+        self.subscribed_ns: list[int] = []
         self.first_drop_ns = 0
+
+    @property
+    def connect(self) -> Histogram:
+        """From the attempt begun to the session accepted."""
+        return _counted(self._connect, self.joined_ns)
+
+    @property
+    def subscribe(self) -> Histogram:
+        """From the request written to all acknowledged."""
+        return _counted(self._subscribe, self.subscribed_ns)
+
+    @property
+    def lateness(self) -> Histogram:
+        """From the scheduled time of an attempt to its beginning."""
+        return _counted(self._lateness, self.begun_late_ns)
 
     def ended(self, reason: str, at_ns: int, *, was_live: bool) -> None:
         """Count a connection that was dropped, or an attempt that failed."""
@@ -54,3 +74,10 @@ class Account:
         }
         self._reset()
         return taken
+
+
+def _counted(histogram: Histogram, gathered_ns: list[int]) -> Histogram:
+    """Count what was gathered, and gather anew."""
+    histogram.record_many(gathered_ns)
+    gathered_ns.clear()
+    return histogram

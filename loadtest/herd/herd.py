@@ -83,7 +83,16 @@ class Herd:
         self.witnesses = self._wires.witnesses
         opening.use(self._wires)
         self._listener = Listener(
-            self, self._wires, dialect, ledger, hooks, self.account, groups=self._groups, run=settings.run, clock=clock
+            self,
+            self._wires,
+            dialect,
+            ledger,
+            hooks,
+            self.account,
+            states=self.slots.state,
+            groups=self._groups,
+            run=settings.run,
+            clock=clock,
         )
         self._timers = TimerWheel(clock(), settings.tick_ns)
         self.tick_s = settings.tick_ns / NS_PER_S
@@ -242,10 +251,9 @@ class Herd:
     def _connect(self, slot: int) -> None:
         now = self._clock()
         self.account.counts["attempts"] += 1
-        self.account.lateness.record(max(0, now - self.slots.planned[slot]))
+        self.account.begun_late_ns.append(max(0, now - self.slots.planned[slot]))
         self.outages.attempted(now)
         self.slots.begun[slot] = now
-        self.slots.set(slot, CONNECTING)
         self._timers.arm(slot, now + self._settings.connect_ns)
         self._follow_step(slot, self._opening.begin(slot, self.slots.index[slot], self._sources.take()))
 
@@ -306,7 +314,7 @@ class Herd:
     def joined(self, slot: int, now_ns: int) -> None:
         """See `listener.Sessions`."""
         self.account.counts["connected"] += 1
-        self.account.connect.record(now_ns - self.slots.begun[slot])
+        self.account.joined_ns.append(now_ns - self.slots.begun[slot])
         self.slots.attempt[slot] = 0
         self.slots.begun[slot] = now_ns
         self.slots.set(slot, SUBSCRIBING)
@@ -331,7 +339,7 @@ class Herd:
 
     def _live(self, slot: int, now: int) -> None:
         self.account.counts["subscribed"] += 1
-        self.account.subscribe.record(now - self.slots.begun[slot])
+        self.account.subscribed_ns.append(now - self.slots.begun[slot])
         self.slots.set(slot, LIVE)
         self._opening.forget(slot)
         self.slots.live_since[slot] = now
@@ -347,10 +355,10 @@ class Herd:
         if self._hooks is not None:
             self._hooks.connected(slot)
 
-    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> None:
         """See `listener.Sessions`."""
         self._watchdog_ns = patience_ns
-        return self.transmit(slot, self._dialect.join(self._opening.variables(slot), resumption))
+        self.transmit(slot, self._dialect.join(self._opening.variables(slot), resumption))
 
     def heard(self, slot: int, now_ns: int) -> None:
         """See `listener.Sessions`."""

@@ -10,8 +10,6 @@ opens a session differs in the session's name alone, and is kept apart.
 
 from __future__ import annotations
 
-import re
-
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
 from loadtest.protocol.events import Event, Partial
@@ -20,12 +18,12 @@ from loadtest.protocol.frames import CONTINUATION, split
 MAX_ENTRIES = 4096
 MAX_BYTES = 4 << 20
 MAX_CHUNK_BYTES = 16_384
-
-
 MAX_OPENING_BYTES = 1024
 MAX_OPENINGS = 256
-_SESSION = re.compile(rb'"sid":"[A-Za-z0-9_-]{1,64}"')
-"""What differs between the chunks that open sessions: its name, which nobody here needs."""
+MAX_NAME_BYTES = 64
+_NAME_BEGINS = b'"sid":"'
+_NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+"""What differs between the chunks that open sessions is the session's name, which nobody here needs."""
 
 
 class Parcel:
@@ -75,12 +73,17 @@ class Interner:
 
         The key holds the chunk's length, and a chunk that names two sessions is not shared.
         """
-        if len(chunk) > MAX_OPENING_BYTES:
+        begin = chunk.find(_NAME_BEGINS) + len(_NAME_BEGINS)
+        end = chunk.find(b'"', begin)
+        if (
+            len(chunk) > MAX_OPENING_BYTES
+            or begin < len(_NAME_BEGINS)
+            or not 0 < end - begin <= MAX_NAME_BYTES
+            or chunk[begin:end].translate(None, _NAME_CHARACTERS)
+            or chunk.find(_NAME_BEGINS, end) >= 0
+        ):
             return self._read(chunk)
-        rest, names = _SESSION.subn(b"", chunk)
-        if names != 1:
-            return self._read(chunk)
-        key = len(chunk), rest
+        key = len(chunk), chunk[:begin] + chunk[end:]
         parcel = self._openings.get(key)
         if parcel is None:
             parcel = self._read(chunk)

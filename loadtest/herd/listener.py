@@ -32,11 +32,8 @@ FIRST_FREE_REQUEST = 1000
 class Sessions(Protocol):
     """What a listener asks of its herd."""
 
-    def state(self, slot: int) -> int:
-        """Return the slot's state."""
-
-    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
-        """The transport session stands, with a heartbeat at least every `patience_ns`; False when the slot is lost.
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> None:
+        """The transport session stands, with a heartbeat at least every `patience_ns`.
 
         `resumption`: what the client offers to have its last session recovered.
         """
@@ -64,7 +61,7 @@ class Listener:
     """Read for one herd.
 
     Args:
-        groups: subscriptions per slot. run: markers of other runs are foreign.
+        states: of the slots, kept up to date. groups: subscriptions per slot. run: markers of other runs are foreign.
     """
 
     def __init__(
@@ -76,12 +73,14 @@ class Listener:
         hooks: Hooks | None,
         account: Account,
         *,
+        states: bytearray,
         groups: int,
         run: str,
         clock: Clock,
     ) -> None:
         self.interner = Interner(dialect)
         self._sessions = sessions
+        self._states = states
         self._wires = wires
         self._dialect = dialect
         self._ledger = ledger
@@ -104,7 +103,7 @@ class Listener:
         """Read a chunk that the hot loop did not know."""
         try:
             if slot not in self._readers and slot not in self._attachments:
-                opening = self._sessions.state(slot) == JOINING
+                opening = self._states[slot] == JOINING
                 parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
                 if parcel is not None and parcel.books is not None and not opening:
                     for book in parcel.books:
@@ -160,24 +159,25 @@ class Listener:
                 if not self._sessions.transmit(slot, event.reply):  # type: ignore[union-attr]
                     break
                 self._sessions.heard(slot, now)
-            elif not self._converse(slot, event, now):
-                break
+            else:
+                self._converse(slot, event, now)
+                if len(events) > 1 and not self._wires.is_open(slot):
+                    break
         return books
 
-    def _converse(self, slot: int, event: Event, now: int) -> bool:
-        """Handle what is said at the beginning and the end of a session; return False when the connection is gone."""
+    def _converse(self, slot: int, event: Event, now: int) -> None:
+        """Handle what is said at the beginning and the end of a session."""
         if isinstance(event, Opened):
-            if self._sessions.state(slot) != JOINING:
-                return True
-            patience_ns = round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S)
-            return self._sessions.opened(slot, patience_ns, self.resuming.offer(slot))
-        if isinstance(event, Joined):
-            if self._sessions.state(slot) == JOINING:
+            if self._states[slot] == JOINING:
+                patience_ns = round((event.ping_interval_s + event.ping_timeout_s) * NS_PER_S)
+                self._sessions.opened(slot, patience_ns, self.resuming.offer(slot))
+        elif isinstance(event, Joined):
+            if self._states[slot] == JOINING:
                 self.resuming.joined(slot, event.pid)
                 self._sessions.joined(slot, now)
         elif isinstance(event, Acked):
             own = event.id is not None and event.id < FIRST_FREE_REQUEST
-            if self._sessions.state(slot) == SUBSCRIBING and (own or event.id is None):
+            if self._states[slot] == SUBSCRIBING and (own or event.id is None):
                 self._sessions.subscribed(slot, event, now)
             elif self._hooks is not None and not own:
                 self._hooks.acked(slot, event)
@@ -190,7 +190,6 @@ class Listener:
             self._sessions.lose(slot, f"close_{event.code}", in_text(event.reason))
         elif isinstance(event, Partial):
             self._attachments[slot] = (event, [])
-        return self._wires.is_open(slot)
 
     def _deliver(self, slot: int, message: Delivered, now: int) -> Book | None:
         marker = message.marker

@@ -39,7 +39,9 @@ class TimerWheel:
 
     def arm(self, slot: int, at_ns: int) -> None:
         """Fire `slot` at `at_ns` or up to one tick later; replaces the slot's timer."""
-        tick = max(self._last + 1, -((self._start_ns - at_ns) // self._tick_ns))
+        tick = -((self._start_ns - at_ns) // self._tick_ns)
+        if tick <= self._last:
+            tick = self._last + 1
         self._due[slot] = tick
         bucket = self._buckets.get(tick)
         if bucket is None:

@@ -152,7 +152,8 @@ class Profile(Section):
         values = {"index": str(index), "client": f"c{index}", "run": run}
         if self.users is not None:
             values.update(self.users.row(index))
-        values.update({name: render(text, values) for name, text in self.client.variables.items()})
+        if self.client.variables:
+            values.update({name: render(text, values) for name, text in self.client.variables.items()})
         return values
 
     # -- files ------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Desk:
         self.told: list[tuple[Any, ...]] = []
         self.hints: list[float | None] = []
         self.sent: list[bytes] = []
-        self.now_state = state
+        self.states = bytearray([state])
         self.open = True
         self.quick = True
         self.breaks = False
@@ -59,6 +59,7 @@ class Desk:
             self.ledger,
             cast("Hooks | None", hooks),
             self.account,
+            states=self.states,
             groups=1,
             run=RUN,
             clock=self.clock,
@@ -66,16 +67,12 @@ class Desk:
 
     # the herd
 
-    def state(self, slot: int) -> int:
-        return self.now_state
-
-    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> bool:
+    def opened(self, slot: int, patience_ns: int, resumption: Resumption | None) -> None:
         self.told.append(("opened", patience_ns))
-        return self.open
 
     def joined(self, slot: int, now_ns: int) -> None:
         self.told.append(("joined",))
-        self.now_state = SUBSCRIBING
+        self.states[0] = SUBSCRIBING
 
     def subscribed(self, slot: int, answer: Acked, now_ns: int) -> None:
         self.told.append(("subscribed", answer.id, answer.ok))
@@ -225,7 +222,7 @@ def test_answers_without_numbers_are_the_herds_until_it_is_live() -> None:
     rule = {"subscribe_ack": True, "ack_path": "type", "ack_equals": "ok"}
     desk = Desk(SUBSCRIBING, dialect=WebSocketDialect(subscribe_message={}, **rule), hooks=notes)
     assert desk.hear(text('{"type":"ok"}')) == [("subscribed", None, True)]
-    desk.now_state = LIVE
+    desk.states[0] = LIVE
     assert desk.hear(text('{"type":"ok"}')) == []
     assert notes.told == [("acked", 0, None)]
 
