@@ -26,13 +26,13 @@ from loadtest.herd.addresses import SourcePool
 from loadtest.herd.afflicting import Afflicting
 from loadtest.herd.clients import Clients, Hooks, Settings
 from loadtest.herd.listener import Listener
-from loadtest.herd.opening import Opening, Step
+from loadtest.herd.opening import ASKED, Opening, Step
 from loadtest.herd.outage import Outages
 from loadtest.herd.poller import EPOLLIN, EPOLLOUT, Poller
 from loadtest.herd.queue_delay import QueueDelay
 from loadtest.herd.quick import ENDED, READ_BYTES, Quick, best
 from loadtest.herd.slots import Slots
-from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, WAITING
+from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, UPGRADING, WAITING
 from loadtest.herd.subscribing import Subscribing
 from loadtest.herd.timers import TimerWheel
 from loadtest.herd.wires import Wires
@@ -255,7 +255,11 @@ class Herd:
         self.outages.attempted(now)
         self.slots.begun[slot] = now
         self._timers.arm(slot, now + self._settings.connect_ns)
-        self._follow_step(slot, self._opening.begin(slot, self.slots.index[slot], self._sources.take()))
+        step = self._opening.begin(slot, self.slots.index[slot], self._sources.take())
+        if step is ASKED:
+            self.slots.set(slot, UPGRADING)
+        else:
+            self._follow_step(slot, step)
 
     def _attend(self, slot: int, mask: int) -> None:
         """Look after a slot that is not quick: opening, TLS, or a reader with an unfinished message."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
-from loadtest.protocol.events import Event, Partial
+from loadtest.protocol.events import Delivered, Event, Partial, Pinged
 from loadtest.protocol.frames import CONTINUATION, split
 
 MAX_ENTRIES = 4096
@@ -29,14 +29,15 @@ _NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 class Parcel:
     """What a chunk says.
 
-    `events` always. `books`, set by whoever handled them first, when they are nothing but messages of this run: the
+    `events` always. `talk`: the only event, if it is neither a message nor a ping: what sessions begin and end with. `books`, set by whoever handled them first, when they are nothing but messages of this run: the
     fast path; None for all others.
     """
 
-    __slots__ = ("books", "events")
+    __slots__ = ("books", "events", "talk")
 
     def __init__(self, events: tuple[Event, ...]) -> None:
         self.events = events
+        self.talk = events[0] if len(events) == 1 and not isinstance(events[0], Delivered | Pinged) else None
         self.books: tuple[Book, ...] | None = None
 
 

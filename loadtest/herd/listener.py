@@ -105,6 +105,9 @@ class Listener:
             if slot not in self._readers and slot not in self._attachments:
                 opening = self._states[slot] == JOINING
                 parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
+                if parcel is not None and parcel.talk is not None:
+                    self._converse(slot, parcel.talk, now)
+                    return
                 if parcel is not None and parcel.books is not None and not opening:
                     for book in parcel.books:
                         self.enter(slot, slot * self._groups + book.group, book, now)

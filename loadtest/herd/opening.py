@@ -43,7 +43,8 @@ class Step(NamedTuple):
     hint_s: float | None = None
 
 
-_ASKED = Step(UPGRADING)
+ASKED = Step(UPGRADING)
+"""The common way: the connection stood at once, and its upgrade has been asked for."""
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ class Opening:
         if asked:
             self._progress.pop(slot, None)
             self._asked[slot] = target, key
-            return _ASKED
+            return ASKED
         if reason is None:
             self._progress[slot] = _Progress(target, source, bootstrap=False, request=request, key=key)
         return Step(CONNECTING, failed=reason)

@@ -121,7 +121,9 @@ class Wires:
 
     def send(self, slot: int, data: bytes) -> str | None:
         """Send `data`, keeping what does not fit; return why it cannot be sent, or None."""
-        session = self._tls.get(slot) if self._tls else None
+        if not self._tls:
+            return self._write(slot, data)
+        session = self._tls.get(slot)
         if session is not None and data:
             try:
                 session.seal(data)
