@@ -29,8 +29,9 @@ _NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 class Parcel:
     """What a chunk says.
 
-    `events` always. `talk`: the only event, if it is neither a message nor a ping: what sessions begin and end with. `books`, set by whoever handled them first, when they are nothing but messages of this run: the
-    fast path; None for all others.
+    `events` always. `talk`: the only event, if it is neither a message nor a ping: what sessions begin and end with.
+    `books`, set by whoever handled the events first, when they are nothing but messages of this run: the fast path;
+    None for all others.
     """
 
     __slots__ = ("books", "events", "talk")
