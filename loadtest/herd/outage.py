@@ -1,10 +1,10 @@
 """Follow this worker's members of P through one mass disconnect (METRICS.md, "Recovery after a mass disconnect").
 
-    P at t0 --drop--> DOWN --transport--> CONNECTED --all subscribed + canary--> BACK --drop--> DOWN ...
+    P at t0 --drop--> DOWN --transport--> CONNECTED --all subscribed--> ACKNOWLEDGED --canary--> BACK --drop--> DOWN ...
 
-Laws: a member moves the two curves once per transition; who was never in P counts only as a secondary drop. A mass
-disconnect is often noticed seconds after it began, so every transition of the last seconds is kept, and following it
-late gives the very curve that following it from t0 would have given.
+Laws: a member moves each of the three curves once per transition at most; who was never in P counts only as a secondary
+drop. A mass disconnect is often noticed seconds after it began, so every transition of the last seconds is kept, and
+following it late gives the very curve that following it from t0 would have given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REMEMBERED_NS = 10 * NS_PER_S
 
 _ATTEMPTED, _CONNECTED, _SUBSCRIBED, _RECOVERED, _FAILED, _LOST = range(6)
 
-OUTSIDE, UP, DOWN, CONNECTED, BACK = range(5)
+OUTSIDE, UP, DOWN, CONNECTED, ACKNOWLEDGED, BACK = range(6)
 
 
 class Outage:
@@ -55,13 +55,16 @@ class Outage:
         if flag == UP:
             self.curve.primary_drop(at_ns)
             self.curve.connected(at_ns, -1)
+            self.curve.acknowledged(at_ns, -1)
             self.curve.subscribed(at_ns, -1)
         elif flag == OUTSIDE:
             if was_subscribed:
                 self.curve.secondary_drop(at_ns)
             return
-        elif flag in (CONNECTED, BACK):
+        elif flag >= CONNECTED:
             self.curve.connected(at_ns, -1)
+            if flag >= ACKNOWLEDGED:
+                self.curve.acknowledged(at_ns, -1)
             if flag == BACK:
                 self.curve.subscribed(at_ns, -1)
                 self.curve.secondary_drop(at_ns)
@@ -73,9 +76,15 @@ class Outage:
             self._flags[slot] = CONNECTED
             self.curve.connected(at_ns, +1)
 
-    def recovered(self, slot: int, at_ns: int) -> None:
-        """Record that `slot` has all its subscriptions and a canary message again."""
+    def acknowledged(self, slot: int, at_ns: int) -> None:
+        """Record that `slot` has all its subscriptions again."""
         if self._flags[slot] == CONNECTED:
+            self._flags[slot] = ACKNOWLEDGED
+            self.curve.acknowledged(at_ns, +1)
+
+    def recovered(self, slot: int, at_ns: int) -> None:
+        """Record that `slot`, which has all its subscriptions again, was reached by a canary message or needs none."""
+        if self._flags[slot] == ACKNOWLEDGED:
             self._flags[slot] = BACK
             self.curve.subscribed(at_ns, +1)
 
@@ -173,5 +182,7 @@ class Outages:
             outage.connected(slot, at_ns)
         elif kind == _RECOVERED:
             outage.recovered(slot, at_ns)
-        elif kind != _SUBSCRIBED:
+        elif kind == _SUBSCRIBED:
+            outage.acknowledged(slot, at_ns)
+        else:
             outage.dropped(slot, at_ns, was_subscribed=kind == _LOST)

@@ -63,7 +63,7 @@ def staff_for(
         herd_size = min(population.herd_size, population.connections)
         needed = preflight.workers_for(population.connections, machine.nofile, machine.cores, herd_size)
         workers = 0 if expected_workers else needed
-    own_publisher = bool(profile.publish_rate_per_s) and not expected_publishers
+    own_publisher = profile.publishes and not expected_publishers
     return Staff(min(workers, profile.herds), int(own_publisher), expected_workers, expected_publishers)
 
 

@@ -372,7 +372,7 @@ class Books:
             "recovery": curve.as_recovery(end_ns, t_svc_s=t_svc_s, t_rec_s=t_rec_s(back_s, t_svc_s), lost=event.lost)
             | event.others.figures(curve.blast_radius)
             | self.demand.figures(event, end_ns),
-            **event.of_fault(self.zero_ns),
+            **event.more(self.zero_ns),
         }
 
     def generator_figures(self, clock_error_ms: float) -> dict[str, Any]:

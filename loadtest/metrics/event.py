@@ -9,10 +9,13 @@ from loadtest.clock import NS_PER_S
 from loadtest.metrics.others import Others
 from loadtest.metrics.recovery import RecoveryCurve
 
+KNOWN_NS = 3 * NS_PER_S
+"""How long after t0 its clients are not known as a whole: every worker has to be heard, and reports once a second."""
 YOUNG_NS = 5 * NS_PER_S
 """How long after its beginning, and after the end of its fault, an event explains every drop, whoever is back."""
 HARMLESS_NS = 30 * NS_PER_S
 """An event that has dropped nobody for so long drops nobody: what comes later is another event's."""
+MOST_CANARIES = 100
 MASS_SHARE = 0.01
 """More than this share of clients dropped inside 1 s opens an event by itself (METRICS.md)."""
 
@@ -26,6 +29,7 @@ class Event:
         lasts: its fault is in place and will be taken back; until then every drop is its doing, and it is not over.
         undone_ns: when it was taken back; None: not yet, or there was nothing to take back.
         others: the clients that it did not disconnect. facts: what the fault reported of itself.
+        canaries_ns: when canaries were ordered for it, the first `MOST_CANARIES`.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Event:
     undone_ns: int | None = None
     others: Others = field(default_factory=Others)
     facts: dict[str, Any] = field(default_factory=dict)
+    canaries_ns: list[int] = field(default_factory=list)
 
     def applied(self, at_ns: int) -> None:
         """Note that its fault has been applied, or has failed to be."""
@@ -55,10 +60,21 @@ class Event:
         """When its fault did something last."""
         return max(self.t0_ns, self.applied_ns or 0, self.undone_ns or 0)
 
-    def of_fault(self, zero_ns: int) -> dict[str, Any]:
-        """Return what a lasting fault adds to its entry of run.json: when it was taken back, what it reported."""
+    def canary(self, at_ns: int) -> None:
+        """Note that a canary was ordered for it."""
+        if len(self.canaries_ns) < MOST_CANARIES:
+            self.canaries_ns.append(at_ns)
+
+    def more(self, zero_ns: int) -> dict[str, Any]:
+        """Return what only some events have in run.json.
+
+        When a lasting fault was taken back, what it reported, when canaries went out; times since the start of the run.
+        """
         undone = {} if self.undone_ns is None else {"undone_at_s": (self.undone_ns - zero_ns) / NS_PER_S}
-        return {**undone, **({"fault": self.facts} if self.facts else {})}
+        canaries = [(at_ns - zero_ns) / NS_PER_S for at_ns in self.canaries_ns]
+        return (
+            undone | ({"fault": self.facts} if self.facts else {}) | ({"canaries_at_s": canaries} if canaries else {})
+        )
 
     def is_over(self, now_ns: int) -> bool:
         """Whether every client that was dropped is back, or nobody was dropped for long enough."""

@@ -135,6 +135,19 @@ class Profile(Section):
         """Return the messages per second of the whole run."""
         return sum(self.publish_rates_per_s)
 
+    @property
+    def canary_channels(self) -> range:
+        """Return the numbers of the channels that get the canary of `[recovery]`; empty: there is none."""
+        for group, span in zip(self.population.channels, self.channels.spans, strict=True):
+            if group.name == self.recovery.canary:
+                return range(span.first, span.first + span.count)
+        return range(0)
+
+    @property
+    def publishes(self) -> bool:
+        """Return whether anything is published: by a schedule, or as a canary."""
+        return self.publish_rate_per_s > 0 or self.recovery.canary is not None
+
     # -- templates --------------------------------------------------------------------------------------------------
 
     @cached_property

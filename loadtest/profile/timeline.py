@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from loadtest.profile.quantities import Count, Percent, PerSecond, Seconds
+from loadtest.profile.quantities import Count, Percent, PerSecond, Seconds, Share
 from loadtest.profile.section import Section
 
 
@@ -116,11 +116,31 @@ class Reconnect(Section):
 
 
 class Recovery(Section):
-    """When service counts as restored after a fault."""
+    """When service counts as restored after a fault, and the canary that finds it out.
+
+    The canary is the one publish whose time depends on the system (closed loop): it goes out when enough clients wait
+    for it. Everything else about it is as of every publish.
+    """
 
     window_s: Seconds = Field(
         default=10.0, alias="window", gt=0, le=3600, description="Fan-out must stay good for this long (H of T_svc)."
     )
     tolerance: Percent = Field(
         default=0.10, description="How far p99 may exceed its baseline and still be good (x of T_svc)."
+    )
+    canary: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A message more to the channels of this name, such as all or room-{n}, once enough clients wait for"
+        " it after a fault. Default: the schedule alone.",
+    )
+    canary_at: Share = Field(
+        default=0.999, gt=0, description="Share of the event's clients that is subscribed again when it goes out."
+    )
+    canary_every_s: Seconds = Field(
+        default=10.0,
+        alias="canary_every",
+        ge=1,
+        le=3600,
+        description="It is repeated after this time while clients are subscribed again that no message has reached.",
     )

@@ -53,8 +53,10 @@ def in_real_time(data: ReportData) -> ReportData:
 
 def _event_in_real_time(event: Mapping[str, Any], time: float) -> dict[str, Any]:
     recovery = dict(w.dig(event, "recovery") or {})
-    for key in ("t_conn_s", "t_sub_s"):
-        of_percent = w.dig(recovery, key) or {}
+    for key in ("t_conn_s", "t_ack_s", "t_sub_s"):
+        of_percent = w.dig(recovery, key)
+        if of_percent is None:
+            continue
         recovery[key] = {percent: _times(w.number(of_percent, percent), time) for percent in of_percent}
     for key in ("t_svc_s", "t_rec_s", "outage_s_mean"):
         recovery[key] = _times(w.number(recovery, key), time)

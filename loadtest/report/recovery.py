@@ -18,6 +18,14 @@ from loadtest.report.markup import Html, table
 MARKED = ("50", "90", "99", "99.9")
 """Percentages marked on the curve."""
 
+_STAGES = (
+    ("connected", "t_conn_s"),
+    ("subscriptions acknowledged", "t_ack_s"),
+    ("subscribed again: reached by a message, too", "t_sub_s"),
+)
+MOST_CANARIES = 4
+"""Canaries whose times are told."""
+
 _NOTE_DROP = {"50": 18, "90": 30, "99": 70, "99.9": 96}
 """Pixels from a mark down to its label: apart from each other even where the curve is steep."""
 
@@ -45,11 +53,21 @@ def _recovery_chart(data: ReportData, event: Mapping[str, Any], position: int) -
     name = w.text(event, "name")
     back_t, back_share = curve(data.curves, name, "subscribed")
     connected_t, connected_share = curve(data.curves, name, "connected")
+    acked_t, acked_share = curve(data.curves, name, "acknowledged")
     if not back_t and not connected_t:
         return None
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "name": "connected", "x": connected_t, "y": connected_share}
         | {"line": {"color": "@series-3", "dash": "dash", "width": 1.5, "shape": "hv"}, "hovertemplate": "%{y:.4~g} %"},
+        *(
+            [
+                {"type": "scatter", "mode": "lines", "name": "acknowledged", "x": acked_t, "y": acked_share}
+                | {"line": {"color": "@series-2", "dash": "dot", "width": 1.5, "shape": "hv"}}
+                | {"hovertemplate": "%{y:.4~g} %"}
+            ]
+            if acked_t
+            else []
+        ),
         {"type": "scatter", "mode": "lines", "name": "subscribed again", "x": back_t, "y": back_share}
         | {"line": {"color": "@series-1", "width": 2.5, "shape": "hv"}, "hovertemplate": "%{y:.4~g} %"},
     ]
@@ -64,8 +82,8 @@ def _recovery_chart(data: ReportData, event: Mapping[str, Any], position: int) -
         key=f"recovery-{position}",
         title=f"Recovery after {w.plain(name, 60)}",
         caption=(
-            "Share of the clients that were subscribed just before the event: connected again, and connected with "
-            "all their subscriptions acknowledged."
+            "Share of the clients that were subscribed just before the event: connected again, with all their "
+            "subscriptions acknowledged, and reached by a message too (subscribed again)."
         ),
         traces=traces,
         layout={
@@ -97,10 +115,11 @@ def _step_note(step: str, time_s: float, end_s: float) -> dict[str, Any]:
 
 
 def recovery_times(event: Mapping[str, Any]) -> Html:
-    """Return the times after which shares of the clients were connected, and subscribed again."""
+    """Return the times after which shares of the clients were connected, acknowledged, and reached by a message."""
     rows = [
         [title, *(w.recovered(event, "recovery", key, p) for p in w.RECOVERY_STEPS)]
-        for title, key in (("connected", "t_conn_s"), ("subscribed again", "t_sub_s"))
+        for title, key in _STAGES
+        if key != "t_ack_s" or w.dig(event, "recovery", key) is not None  # runs of before do not have it
     ]
     head = ("Clients back", *(f"{p} %" for p in w.RECOVERY_STEPS))
     return table(head, rows, f"Time until the clients were back after {label_text(event)}")
@@ -138,9 +157,20 @@ def recovery_figures(event: Mapping[str, Any]) -> Html:
         ("Shed", w.percent(w.number(r, "shed")), "attempts that the target turned away"),
         ("Waste", w.percent(w.number(r, "waste")), "attempts let in that became no whole session"),
         ("Metastable", stuck, "stayed down although the cause was gone"),
+        *_canaries(event),
         *_of_fault(event),
     )
     return table(("Figure", "Value", "Meaning"), rows, f"Figures of {label_text(event)}", "figures")
+
+
+def _canaries(event: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return how many canaries went out, and when, since the drop."""
+    t0_s = w.number(event, "at_s") or 0.0
+    after = [w.seconds(at_s - t0_s) for at_s in w.items(event, "canaries_at_s") if isinstance(at_s, int | float)]
+    if not after:
+        return []
+    told = ", ".join(after[:MOST_CANARIES]) + (" ..." if len(after) > MOST_CANARIES else "")
+    return [("Canaries", f"{len(after)}, after {told}", "messages sent because clients waited for one")]
 
 
 def _of_fault(event: Mapping[str, Any]) -> list[tuple[str, str, str]]:

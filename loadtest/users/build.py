@@ -195,7 +195,7 @@ def _settings(plan: Plan, *, listening: bool) -> Settings:
         subscribe_ns=round((subscribe.timeout_s if subscribe else 10.0) * NS_PER_S),
         settle_ns=round((subscribe.settle_s if subscribe else 0.0) * NS_PER_S),
         max_in_flight=profile.ramp.max_in_flight or min(MOST_IN_FLIGHT, max(64, IN_FLIGHT_OF_ALL // plan.workers)),
-        canary=profile.publish_rate_per_s > 0,
+        canary=profile.publishes,
         late_acks=sharing.are_many(),
         tick_ns=max(FINEST_TICK_NS, round(TICK_NS / profile.time_scale)) if listening else TICK_NS,
     )

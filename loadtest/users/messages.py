@@ -10,6 +10,7 @@ master -> worker   clock      {"asked_ns", "heard_ns", "answered_ns", "clock"}
                    plan       {"run", "worker", "herd", "herds", "connections", "profile", "folder", "files"}
                    go         {"start_ns"}            the population connects from here on, by the ramp
                    publish    {"start_ns" | None}     publishers start at that time, or stop
+                   canary     {"first", "number", "at_ns"}    publishers send one message more to each of these channels
                    published  as above, from another worker
                    follow     {"id", "t0_ns"}         a mass disconnect began: who was subscribed, when are they back
                    unfollow   {"id"}
@@ -28,6 +29,7 @@ PUBLISHED = "loadtest.published"
 PLAN = "loadtest.plan"
 GO = "loadtest.go"
 PUBLISH = "loadtest.publish"
+CANARY = "loadtest.canary"
 FOLLOW = "loadtest.follow"
 UNFOLLOW = "loadtest.unfollow"
 AFFLICT = "loadtest.afflict"

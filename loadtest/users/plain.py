@@ -240,7 +240,7 @@ class PlainRun:
         if recorder is None:
             return
         books = recorder.books
-        if recorder.over is None and books.subscribed and recorder.profile.publish_rate_per_s:
+        if recorder.over is None and books.subscribed and recorder.profile.publishes:
             self._drain(recorder)
         if self._pulse is not None:
             self._pulse.kill()

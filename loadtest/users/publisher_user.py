@@ -1,10 +1,13 @@
 """`PublisherUser`: publishes by an open-loop schedule, on connections of its own that come back fast.
 
     schedule --s_m--> wait --> marker (scheduled time, lateness) --> event or HTTP call --> announced to all ledgers
+    master --canary, s_m = when it was ordered--^
 
 Laws: the schedule never waits for the system; a publish that finds no live connection is `unsent`, not late, and is
 expected by nobody. One publisher owns a channel, so its sequence numbers are dense. The publishers' connections are not
-part of the population and reconnect at a fixed short pace: they carry the canary.
+part of the population and reconnect at a fixed short pace: they carry the canary. A canary that the master orders is
+the one publish outside the schedule (closed loop, see `canary`); it is numbered apart, since a stream's scheduled times
+ascend with its numbers and the schedule may be late.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from http.client import HTTPException
 from typing import Any, ClassVar
 
 import gevent
-from gevent.pool import Pool
+from gevent.pool import Group, Pool
 from geventhttpclient import HTTPClient
 from locust import User
 from locust.env import Environment
@@ -33,6 +36,7 @@ from loadtest.protocol.marker import Marker, format_marker
 from loadtest.protocol.template import Template
 from loadtest.users.attach import bridge_of, profile_of
 from loadtest.users.build import make_dialect
+from loadtest.users.canary import CanaryOrder
 from loadtest.users.herd_user import give_up, hold, own_tasks
 
 POLL_S = 0.02
@@ -58,6 +62,7 @@ class PublisherUser(User):
         super().__init__(environment)
         self.tasks = own_tasks(self)
         self._greenlet_of_schedule: gevent.Greenlet | None = None
+        self._greenlets_of_canaries = Group()
 
     def on_start(self) -> None:
         """Connect, and publish whenever the master says so."""
@@ -75,18 +80,33 @@ class PublisherUser(User):
         names = self._plan.channel_names
         first, step = (self._bridge.number, self._bridge.of) if self._bridge.role == "publisher" else (0, 1)
         self._channels = range(first, len(names), step)
-        self._sequence = dict.fromkeys(self._channels, 0)
-        self._epoch = self._bridge.next_epoch()
+        self._regular = _Stream(self._bridge.next_epoch())
+        self._canaries = _Stream(self._bridge.next_epoch())
         self._variables = dict(self._plan.variables(self._plan.population.connections + first, self._bridge.run))
         self._variables["padding"] = "x" * publish.payload_bytes
         self._way: _ByEvent | _ByHttp = _ByHttp(self) if publish.via == "http" else _ByEvent(self)
         self._greenlet_of_schedule = gevent.spawn(self._run)
+        self._bridge.canary = self.canary
 
     def on_stop(self) -> None:
         """Stop publishing and leave."""
         if self._greenlet_of_schedule is not None:
             self._greenlet_of_schedule.kill(block=False)
+            self._greenlets_of_canaries.kill(block=False)
             self._way.stop()
+        if self._bridge.canary == self.canary:
+            self._bridge.canary = None
+
+    def canary(self, order: CanaryOrder) -> None:
+        """Publish once more to those of the ordered channels that are this publisher's; return at once."""
+        self._greenlets_of_canaries.spawn(self._obey, order)
+
+    def _obey(self, order: CanaryOrder) -> None:
+        mine = [channel for channel in range(order.first, order.first + order.number) if channel in self._channels]
+        for number, channel in enumerate(mine, 1):
+            self._publish(channel, order.at_ns, self._canaries)
+            if number % YIELD_EVERY == 0:
+                gevent.sleep(0)
 
     def _run(self) -> None:
         while True:
@@ -102,7 +122,7 @@ class PublisherUser(User):
                     gevent.sleep(0)
                 if self._bridge.publish_from_ns != start_ns:
                     break
-                self._publish(channel, sched_ns)
+                self._publish(channel, sched_ns, self._regular)
             else:
                 gevent.sleep(POLL_S)  # no channel of this publisher's has a rate: nothing to publish here
 
@@ -125,19 +145,27 @@ class PublisherUser(User):
         for number, time_s in enumerate(times):
             yield start_ns + round(time_s * NS_PER_S), channels[number % len(channels)]
 
-    def _publish(self, channel: int, sched_ns: int) -> None:
-        seq = self._sequence[channel]
+    def _publish(self, channel: int, sched_ns: int, stream: _Stream) -> None:
+        seq = stream.sent.get(channel, 0)
         late_ns = max(0, self._clock() - sched_ns)
         variables = self._variables
         variables["channel"] = self._plan.channel_names[channel]
         variables["channel_index"] = str(channel)
         variables["seq"] = str(seq)
-        variables["marker"] = format_marker(Marker(self._bridge.run, channel, self._epoch, seq, sched_ns, late_ns))
+        variables["marker"] = format_marker(Marker(self._bridge.run, channel, stream.epoch, seq, sched_ns, late_ns))
         self._bridge.publishing.lateness.record(late_ns)
-        if self._way.publish(variables, Announced(channel, self._epoch, seq, sched_ns, late_ns)):
-            self._sequence[channel] = seq + 1
+        if self._way.publish(variables, Announced(channel, stream.epoch, seq, sched_ns, late_ns)):
+            stream.sent[channel] = seq + 1
         else:
             self._bridge.publishing.unsent += 1
+
+
+class _Stream:
+    """How many messages of one epoch were sent, by channel: the next one's number."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.sent: dict[int, int] = {}
 
 
 class _ByEvent:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from loadtest.clock import NS_PER_S, now_ns
 from loadtest.errors import ResultsError
 from loadtest.metrics.books import Books
+from loadtest.metrics.event import KNOWN_NS
 from loadtest.metrics.service_recovery import ServiceRecovery
 from loadtest.metrics.sums import Sums
 from loadtest.metrics.tally import Tally
@@ -25,6 +26,7 @@ from loadtest.results.folder import RunFolder
 from loadtest.results.summary import reason
 from loadtest.users import messages
 from loadtest.users.build import cycle_s
+from loadtest.users.canary import Canaries
 from loadtest.users.master_bridge import MasterBridge, WorkerInfo
 from loadtest.users.silence import Silence
 from loadtest.users.verdict import Verdict, live_figures, manifest_facts, summarise
@@ -32,7 +34,6 @@ from loadtest.users.verdict import Verdict, live_figures, manifest_facts, summar
 GO_SLACK_S = 0.3
 FINAL_TIMEOUT_S = 10.0
 HASTY_TIMEOUT_S = 3.0
-EVENT_AT_LEAST_S = 3.0
 
 
 class Observer(Protocol):
@@ -99,6 +100,7 @@ class Recorder:
         self._facts = facts
         self._log: list[str] = []
         self._silence = Silence()
+        self._canaries = Canaries(profile, bridge.tell, self.log)
 
     def _new_books(self, zero_ns: int) -> Books:
         recovery = self.profile.recovery
@@ -133,6 +135,7 @@ class Recorder:
         """Have the publishers begin."""
         from_ns = now_ns() + round(GO_SLACK_S * NS_PER_S)
         self.bridge.tell(messages.PUBLISH, {"start_ns": from_ns})
+        self._canaries.allowed = True
         if self.profile.publish_rate_per_s:
             publish = self.profile.publish
             silence_s = longest_silence_s(publish.arrival, self.profile.publish_rate_per_s, publish.burst_every_s)
@@ -140,6 +143,7 @@ class Recorder:
 
     def stop_publishing(self) -> None:
         """Have the publishers end."""
+        self._canaries.allowed = False
         self.bridge.tell(messages.PUBLISH, {"start_ns": None})
         self.books.publishing_until(now_ns())
 
@@ -168,7 +172,7 @@ class Recorder:
         self.log(f"worker {info.number} ({info.role}) was lost: {why}")
 
     def write_line(self, phase: str, *, watchful: bool = True, applying: bool = False) -> dict[str, Any]:
-        """Close the interval: look for what nobody announced and who is back, write the line, show it.
+        """Close the interval: look for what nobody announced, who is back and who waits, write the line, show it.
 
         Args:
             watchful: open an event for a mass disconnect that nobody announced, and let thresholds end the run.
@@ -180,6 +184,7 @@ class Recorder:
             self.follow(name, "unannounced", began_ns, "a mass disconnect nobody announced", announced=False)
         if not applying:
             self._close_events()
+        self._canaries.look(self.books, now_ns())
         for told in self._silence.look(self.books, now_ns()):
             self.log(told)
         skipped = self.books.interval.counts["hooks_skipped"]
@@ -224,7 +229,7 @@ class Recorder:
         """Stop following who came back, so that a later drop is another event's; every worker has to be heard first."""
         youngest_ns = max((event.t0_ns for event in self.books.events.values()), default=0)
         now = now_ns()
-        if now - youngest_ns < EVENT_AT_LEAST_S * NS_PER_S:
+        if now - youngest_ns < KNOWN_NS:
             return
         for event in self.books.close_events(now):
             self.bridge.tell(messages.UNFOLLOW, {"id": event.name})

@@ -1,6 +1,6 @@
 """The worker's end of the bridge: owns the engine and its herds, obeys the master, reports once a second.
 
-    master --plan, go, publish, follow, afflict, finish--> [WorkerBridge] --schedules--> herds, publishers
+    master --plan, go, publish, canary, follow, afflict, finish--> [WorkerBridge] --schedules--> herds, publishers
     master <--clock, hello, report (1 Hz), published (4 Hz, in rounds 1 Hz)--------/
 
 A worker learns the time, says hello (again and again until it has its plan), and then obeys. It says hello only once it
@@ -17,7 +17,6 @@ import os
 import resource
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,14 @@ from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
 from loadtest.herd.outage import Outage
 from loadtest.herd.states import shown
-from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.ledger import Announced
 from loadtest.profile.model import Profile
 from loadtest.users import messages
 from loadtest.users.afflictor import Afflictor
 from loadtest.users.build import Plan, make_herd
+from loadtest.users.canary import CanaryOrder
 from loadtest.users.engine import Engine, new_poller
+from loadtest.users.publishing import Publishing
 from loadtest.users.shipment import Store
 from loadtest.users.timekeeper import Timekeeper
 
@@ -52,32 +52,13 @@ EARLY_S = ANNOUNCE_S / 2
 MOST_WORKERS = 100_000
 
 
-class Publishing:
-    """What publishers of this worker did in one interval."""
-
-    def __init__(self) -> None:
-        self.published = 0
-        self.unsent = 0
-        self.failures: Counter[str] = Counter()
-        self.lateness = Histogram()
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the interval as plain values."""
-        return {
-            "published": self.published,
-            "unsent": self.unsent,
-            "failures": dict(self.failures),
-            "lateness": self.lateness.to_wire(),
-        }
-
-
 class WorkerBridge:
     """One per worker process (or per process, in a local run).
 
     Attributes:
         profile: the master's; None when each user class names its own. connections: of the whole population.
         vacant: slots that users of a class have left, for the next one. ramp_free_ns: when the ramp here is over.
-        publish_from_ns: None while publishers are to be quiet.
+        publish_from_ns: None while publishers are to be quiet. canary: obeys an order of one; None: no publisher here.
         outcome: why this worker gave up, or None.
         time: this process's copy of the master's clock.
 
@@ -105,6 +86,7 @@ class WorkerBridge:
         self.of = 1
         self.go_ns: int | None = None
         self.publish_from_ns: int | None = None
+        self.canary: Callable[[CanaryOrder], None] | None = None
         self.publishing = Publishing()
         self.role = role
         self.remote = remote
@@ -136,6 +118,7 @@ class WorkerBridge:
             messages.PLAN: self._on_plan,
             messages.GO: self._on_go,
             messages.PUBLISH: self._on_publish,
+            messages.CANARY: self._on_canary,
             messages.FOLLOW: self._on_follow,
             messages.UNFOLLOW: self._on_unfollow,
             messages.AFFLICT: afflictor.afflict,
@@ -287,7 +270,7 @@ class WorkerBridge:
         self._announcements.clear()
         self._waiting.clear()
         self.publishing = Publishing()
-        self.go_ns = self.publish_from_ns = None
+        self.go_ns = self.publish_from_ns = self.canary = None
         self._enlisted = self._sequence = self.ramp_free_ns = 0
         self._planned, self._final = True, False
         self._greenlets = [gevent.spawn(self._speak)]
@@ -300,6 +283,15 @@ class WorkerBridge:
 
     def _on_publish(self, data: dict[str, Any]) -> None:
         self.publish_from_ns = data["start_ns"]
+
+    def _on_canary(self, data: dict[str, Any]) -> None:
+        try:
+            order = CanaryOrder.read(data)
+        except ValueError as error:
+            logger.warning("the master's order of a canary is of no use: %s", error)
+            return
+        if self.canary is not None and self.publish_from_ns is not None:
+            self.canary(order)
 
     def _on_published(self, data: dict[str, Any]) -> None:
         for message in data["messages"]:

@@ -68,26 +68,33 @@ def test_members_are_who_was_subscribed() -> None:
     assert outage.curve.population == 2
 
 
-# (what happens to a member, after: connected, subscribed, secondary drops, dropped)
+# (what happens to a member, after: connected, acknowledged, subscribed, secondary drops, dropped)
 TABLE = [
-    ((), 1, 1, 0, 0),
-    (("drop",), 0, 0, 0, 1),
-    (("drop", "attempt"), 0, 0, 0, 1),
-    (("drop", "attempt", "connect"), 1, 0, 0, 1),
-    (("drop", "attempt", "connect", "drop"), 0, 0, 0, 1),
-    (("drop", "attempt", "connect", "join", "subscribe"), 1, 0, 0, 1),
-    (("drop", *BACK), 1, 1, 0, 1),
-    (("drop", *BACK, "drop"), 0, 0, 1, 1),
-    (("drop", *BACK, "drop", *BACK), 1, 1, 1, 1),
-    (("drop", "attempt", "connect", "join", "canary", "subscribe"), 1, 1, 0, 1),
-    (("drop", "attempt", "connect", "join", "subscribe", "drop"), 0, 0, 0, 1),
+    ((), 1, 1, 1, 0, 0),
+    (("drop",), 0, 0, 0, 0, 1),
+    (("drop", "attempt"), 0, 0, 0, 0, 1),
+    (("drop", "attempt", "connect"), 1, 0, 0, 0, 1),
+    (("drop", "attempt", "connect", "drop"), 0, 0, 0, 0, 1),
+    (("drop", "attempt", "connect", "join", "subscribe"), 1, 1, 0, 0, 1),
+    (("drop", *BACK), 1, 1, 1, 0, 1),
+    (("drop", *BACK, "drop"), 0, 0, 0, 1, 1),
+    (("drop", *BACK, "drop", *BACK), 1, 1, 1, 1, 1),
+    (("drop", "attempt", "connect", "join", "canary"), 1, 0, 0, 0, 1),
+    (("drop", "attempt", "connect", "join", "canary", "subscribe"), 1, 1, 1, 0, 1),
+    (("drop", "attempt", "connect", "join", "subscribe", "drop"), 0, 0, 0, 0, 1),
 ]
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize(("steps", "connected", "subscribed", "secondary", "dropped"), TABLE)
+@pytest.mark.parametrize(("steps", "connected", "acknowledged", "subscribed", "secondary", "dropped"), TABLE)
 def test_transitions_of_a_member(
-    steps: tuple[str, ...], connected: int, subscribed: int, secondary: int, dropped: int, late: bool
+    steps: tuple[str, ...],
+    connected: int,
+    acknowledged: int,
+    subscribed: int,
+    secondary: int,
+    dropped: int,
+    late: bool,
 ) -> None:
     crowd = Crowd(1)
     crowd.all(*BACK)
@@ -95,7 +102,7 @@ def test_transitions_of_a_member(
     outage = None if late else crowd.outages.follow("e", t0_ns)
     crowd.all(*steps)
     curve = (outage or crowd.outages.follow("e", t0_ns)).curve
-    assert (curve.connected_now, curve.subscribed_now) == (connected, subscribed)
+    assert (curve.connected_now, curve.acknowledged_now, curve.subscribed_now) == (connected, acknowledged, subscribed)
     assert (curve.secondary_drops, curve.dropped, curve.population) == (secondary, dropped, 1)
     assert curve.attempts == steps.count("attempt")
 

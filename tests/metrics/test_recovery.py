@@ -19,18 +19,23 @@ def at(seconds: float) -> int:
 
 def drop(curve: RecoveryCurve, seconds: float, n: int = 1) -> None:
     curve.connected(at(seconds), -n)
+    curve.acknowledged(at(seconds), -n)
     curve.subscribed(at(seconds), -n)
     curve.primary_drop(at(seconds), n)
 
 
 def back(curve: RecoveryCurve, seconds: float, n: int = 1) -> None:
     curve.connected(at(seconds), n)
+    curve.acknowledged(at(seconds) + NS_PER_S // 2, n)
     curve.subscribed(at(seconds) + NS_PER_S, n)
 
 
 @pytest.fixture
 def storm() -> RecoveryCurve:
-    """Ten clients: all dropped at 1 s; five connected at 3 s, four at 5 s, one at 9 s; subscribed a second later."""
+    """Ten clients: all dropped at 1 s; five connected at 3 s, four at 5 s, one at 9 s.
+
+    Their subscriptions are acknowledged half a second later, a message reaches them another half later.
+    """
     curve = RecoveryCurve(T0, 10)
     drop(curve, 1, 10)
     back(curve, 3, 5)
@@ -42,12 +47,24 @@ def storm() -> RecoveryCurve:
 def test_times_are_the_first_return_to_exact_counts(storm: RecoveryCurve) -> None:
     percents = (1, 50, 51, 90, 90.001, 99, 99.9, 100)
     assert [storm.t_conn_s(p) for p in percents] == [3.0, 3.0, 5.0, 5.0, 9.0, 9.0, 9.0, 9.0]
+    assert [storm.t_ack_s(p) for p in percents] == [3.5, 3.5, 5.5, 5.5, 9.5, 9.5, 9.5, 9.5]
     assert [storm.t_sub_s(p) for p in percents] == [4.0, 4.0, 6.0, 6.0, 10.0, 10.0, 10.0, 10.0]
 
 
 def test_share_is_a_step_curve_from_one(storm: RecoveryCurve) -> None:
     assert storm.share("connected") == ([0.0, 1.0, 3.0, 5.0, 9.0], [1.0, 0.0, 0.5, 0.9, 1.0])
     assert storm.share("subscribed") == ([0.0, 1.0, 4.0, 6.0, 10.0], [1.0, 0.0, 0.5, 0.9, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "acknowledged", "subscribed"),
+    [(-1, 10, 10), (0.9, 10, 10), (1, 0, 0), (3.5, 5, 0), (3.9999, 5, 0), (4, 5, 5), (9.5, 10, 9), (99, 10, 10)],
+)
+def test_who_is_back_at_a_time_is_what_happened_until_then(
+    storm: RecoveryCurve, seconds: float, acknowledged: int, subscribed: int
+) -> None:
+    assert storm.at("acknowledged", at(seconds)) == acknowledged
+    assert storm.at("subscribed", at(seconds)) == subscribed
 
 
 def test_outage_is_the_integral_of_the_missing_share(storm: RecoveryCurve) -> None:
@@ -150,6 +167,7 @@ def test_as_recovery_has_the_keys_of_the_schema(storm: RecoveryCurve) -> None:
     storm.attempt(at(2), 30)
     assert storm.as_recovery(at(20), t_svc_s=3.0, t_rec_s=10.0, lost=7) == {
         "t_conn_s": {"50": 3.0, "90": 5.0, "99": 9.0, "99.9": 9.0, "100": 9.0},
+        "t_ack_s": {"50": 3.5, "90": 5.5, "99": 9.5, "99.9": 9.5, "100": 9.5},
         "t_sub_s": {"50": 4.0, "90": 6.0, "99": 10.0, "99.9": 10.0, "100": 10.0},
         "t_svc_s": 3.0,
         "t_rec_s": 10.0,
@@ -167,9 +185,10 @@ def test_as_recovery_has_the_keys_of_the_schema(storm: RecoveryCurve) -> None:
 def test_curve_shares_one_time_axis(storm: RecoveryCurve) -> None:
     assert storm.as_curve() == {
         "population": 10,
-        "t_s": [0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 9.0, 10.0],
-        "connected": [1.0, 0.0, 0.5, 0.5, 0.9, 0.9, 1.0, 1.0],
-        "subscribed": [1.0, 0.0, 0.0, 0.5, 0.5, 0.9, 0.9, 1.0],
+        "t_s": [0.0, 1.0, 3.0, 3.5, 4.0, 5.0, 5.5, 6.0, 9.0, 9.5, 10.0],
+        "connected": [1.0, 0.0, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 1.0, 1.0, 1.0],
+        "acknowledged": [1.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 1.0, 1.0],
+        "subscribed": [1.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 1.0],
     }
 
 
@@ -192,13 +211,14 @@ def test_take_ships_each_increment_once() -> None:
     drop(curve, 1, 2)
     assert curve.pending
     assert curve.take() == {
-        "population": 2, "secondary": 0, "connected": [1000, -2], "subscribed": [1000, -2], "primary": [1000, 2],
-        "attempts": [],
+        "population": 2, "secondary": 0, "connected": [1000, -2], "acknowledged": [1000, -2],
+        "subscribed": [1000, -2], "primary": [1000, 2], "attempts": [],
     }  # fmt: skip
     assert not curve.pending
     curve.attempt(at(1.55))
     assert curve.take() == {
-        "population": 0, "secondary": 0, "connected": [], "subscribed": [], "primary": [], "attempts": [15, 1],
+        "population": 0, "secondary": 0, "connected": [], "acknowledged": [], "subscribed": [], "primary": [],
+        "attempts": [15, 1],
     }  # fmt: skip
     assert (curve.population, curve.dropped, curve.attempts) == (2, 2, 1)
 
@@ -226,7 +246,11 @@ def play(curve: RecoveryCurve, kind: str, seconds: float) -> None:
 
 def reading(curve: RecoveryCurve) -> dict[str, Any]:
     figures = curve.as_recovery(at(3_000), t_svc_s=None, t_rec_s=None, lost=0)
-    return figures | {"curve": curve.as_curve(), "now": (curve.connected_now, curve.subscribed_now, curve.dropped)}
+    return figures | {"curve": curve.as_curve(), "now": _now(curve)}
+
+
+def _now(curve: RecoveryCurve) -> tuple[int, ...]:
+    return curve.connected_now, curve.acknowledged_now, curve.subscribed_now, curve.dropped
 
 
 @given(steps, st.randoms(use_true_random=False))
@@ -247,7 +271,10 @@ def test_merged_workers_equal_the_whole_in_any_order(steps: list[tuple[str, floa
     assert reading(master) == reading(whole)
 
 
-GOOD = {"population": 2, "secondary": 0, "connected": [5, -1], "subscribed": [], "primary": [5, 1], "attempts": [0, 1]}
+GOOD = {
+    "population": 2, "secondary": 0, "connected": [5, -1], "acknowledged": [5, -1], "subscribed": [], "primary": [5, 1],
+    "attempts": [0, 1],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -259,6 +286,10 @@ GOOD = {"population": 2, "secondary": 0, "connected": [5, -1], "subscribed": [],
         (GOOD | {"secondary": 1.5}, "secondary must be an integer"),
         (GOOD | {"connected": [5]}, "'connected' must be a list"),
         (GOOD | {"connected": "ab"}, "'connected' must be a list"),
+        ({key: GOOD[key] for key in GOOD if key != "acknowledged"}, "'acknowledged' must be a list"),
+        (GOOD | {"acknowledged": [5]}, "'acknowledged' must be a list"),
+        (GOOD | {"acknowledged": [5, 0.5]}, "acknowledged must be an integer, not float"),
+        (GOOD | {"acknowledged": [-5, 1]}, "acknowledged time must be in"),
         (GOOD | {"subscribed": [-5, 1]}, "subscribed time must be in"),
         (GOOD | {"subscribed": [HORIZON_MS + 1, 1]}, "subscribed time must be in"),
         (GOOD | {"primary": [5, -1]}, "primary must be in"),

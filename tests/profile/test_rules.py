@@ -94,6 +94,16 @@ BROKEN = [
     ("ramp.timeout=0s", "ramp.timeout", "more than 0s"),
     ("duration=0s", "duration", "more than 0s"),
     ("duration=2000d", "duration", "at most 8760h"),
+    ("recovery.canary=rooom-{n}", "recovery.canary", 'did you mean "room-{n}"? allowed: "room-{n}"'),
+    ("recovery.canary=room-3", "recovery.canary", 'allowed: "room-{n}"'),
+    ("recovery.canary=''", "recovery.canary", "not empty"),
+    ("recovery.canary=5", "recovery.canary", "found 5"),
+    ("recovery.canary_at=99%", "recovery.canary_at", "allowed only with recovery.canary"),
+    ("recovery.canary_every=15s", "recovery.canary_every", "allowed only with recovery.canary"),
+    ("recovery={ canary = 'room-{n}', canary_at = '0%' }", "recovery.canary_at", "more than 0%"),
+    ("recovery={ canary = 'room-{n}', canary_at = 99.9 }", "recovery.canary_at", "a share from 0% to 100%"),
+    ("recovery={ canary = 'room-{n}', canary_every = '500ms' }", "recovery.canary_every", "at least 1s"),
+    ("recovery={ canary = 'room-{n}', canary_every = '61m' }", "recovery.canary_every", "at most 1h"),
     ("reconnect.delay=1s", "reconnect.delay", "allowed: base, cap, jitter"),
     ("reconnect.jitter=1.5", "reconnect.jitter", "at most 1"),
     ("reconnect={ base = '2s', cap = '1s' }", "reconnect.cap", 'at least base, "2s"'),
@@ -168,6 +178,9 @@ FINE = [
     ),
     ("faults=[{ kind = 'drop', name = 'pull' }]", "thresholds=['events.pull.t_sub.99 < 1s']"),
     ("reconnect={ policy = 'fixed', delay = '3s' }",),
+    ("recovery={ canary = 'room-{n}', canary_at = '99.95%', canary_every = '15s' }",),
+    ("recovery.canary=room-{n}", "publish.rate=0"),
+    ("recovery.canary=all", "population.channels.1={ name = 'all', rate = '0' }"),
     ("phases={ warmup = 0, drain = '5s' }",),
 ]
 
@@ -208,6 +221,28 @@ def test_websocket_dialect_has_keys_of_its_own(faults: Faults, override: str, ke
     (fault,) = faults(override, text=WEBSOCKET)
     assert fault.startswith(f"{key}: ")
     assert said in fault
+
+
+def test_canary_reaches_every_client(faults: Faults) -> None:
+    few = "population.channels.1={ name = 'some', clients_per_channel = 5 }"
+    assert faults("recovery.canary=room-{n}", few) == []
+    (found,) = faults("recovery.canary=some", few)
+    assert found == (
+        'recovery.canary: found "some", which reaches 5 of 100 clients: the others would never count as recovered;'
+        ' allowed: "room-{n}"'
+    )
+
+
+def test_canary_alone_is_published_and_needs_all_that_publishing_needs(faults: Faults) -> None:
+    (found,) = faults("recovery.canary=room-{n}", "publish.rate=0", "publish.args=[]")
+    assert found.startswith("publish.args: has no {marker}")
+    text = SMALL[: SMALL.index("[publish]")] + "[recovery]\ncanary = 'room-{n}'"
+    (found,) = faults(text=text)
+    assert found.startswith("publish.event: required with recovery.canary and via")
+    text = SMALL[: SMALL.index("[[population")] + SMALL[SMALL.index("[publish]") :].replace('rate = "10/s"', "")
+    text += "[recovery]\ncanary = 'all'"
+    (found,) = faults(text=text)
+    assert found == 'recovery.canary: found "all", allowed: a group of population.channels, and there is none'
 
 
 def test_via_http_excludes_the_keys_of_events(faults: Faults) -> None:

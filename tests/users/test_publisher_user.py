@@ -13,6 +13,7 @@ import pytest
 from loadtest.clock import NS_PER_MS, NS_PER_S, FakeClock
 from loadtest.users import messages, publisher_user
 from loadtest.users.attach import make_bridge
+from loadtest.users.canary import CanaryOrder
 from loadtest.users.publisher_user import PublisherUser
 from tests.users.conftest import chat
 
@@ -103,7 +104,7 @@ def test_a_publisher_that_is_spawned_late_owes_nothing_for_the_time_before(speak
 def test_without_a_connection_nothing_is_sent_late_or_numbered(speaker, monkeypatch) -> None:
     run(speaker, monkeypatch, until_s=2, live=False)
     assert speaker._bridge.publishing.unsent == 10
-    assert set(speaker._sequence.values()) == {0}
+    assert speaker._regular.sent == {}
 
 
 def test_several_publisher_workers_share_the_channels_and_the_rate(speaker, monkeypatch) -> None:
@@ -112,6 +113,44 @@ def test_several_publisher_workers_share_the_channels_and_the_rate(speaker, monk
     speaker._greenlet_of_schedule.kill()
     published = [message for _, message in run(speaker, monkeypatch, until_s=2).published]
     assert [message.channel for message in published] == [1] * 5
+
+
+def obey(speaker: PublisherUser, *orders: CanaryOrder, at_s: float) -> list:
+    """Have the publisher obey orders at a time on its clock; return what it published."""
+    clock = FakeClock()
+    clock.advance(at_s - clock() / NS_PER_S)
+    speaker._clock, speaker._way = clock, Way(clock)
+    for order in orders:
+        speaker._bridge.canary(order)
+    speaker._greenlets_of_canaries.join(timeout=5)
+    return [message for _, message in speaker._way.published]
+
+
+def test_a_canary_is_scheduled_for_when_it_was_ordered_and_numbered_apart(speaker, monkeypatch) -> None:
+    regular = [message for _, message in run(speaker, monkeypatch, until_s=2).published]
+    orders = [CanaryOrder(0, 2, 3 * NS_PER_S), CanaryOrder(1, 1, 4 * NS_PER_S)]
+    published = obey(speaker, *orders, at_s=4.25)
+    assert [(message.channel, message.seq, message.sched_ns, message.late_ns) for message in published] == [
+        (0, 0, 3 * NS_PER_S, 1250 * NS_PER_MS),
+        (1, 0, 3 * NS_PER_S, 1250 * NS_PER_MS),
+        (1, 1, 4 * NS_PER_S, 250 * NS_PER_MS),
+    ]
+    assert len({message.epoch for message in published} | {message.epoch for message in regular}) == 2
+    assert speaker._bridge.publishing.lateness.count == 10 + 3
+
+
+def test_a_canary_goes_to_the_channels_of_this_publisher_alone(speaker) -> None:
+    speaker._bridge.number, speaker._bridge.of = 1, 2
+    speaker._prepare()
+    published = obey(
+        speaker, CanaryOrder(0, 2, NS_PER_S), CanaryOrder(0, 1, NS_PER_S), CanaryOrder(7, 9, NS_PER_S), at_s=1
+    )
+    assert [message.channel for message in published] == [1]
+
+
+def test_a_publisher_that_has_left_obeys_no_more(speaker) -> None:
+    speaker.on_stop()
+    assert speaker._bridge.canary is None
 
 
 # --- by HTTP ---------------------------------------------------------------------------------------------------------

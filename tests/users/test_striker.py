@@ -190,7 +190,7 @@ def test_a_lasting_fault_is_taken_back_when_its_time_is_up(recorder: Recorder, p
     striker.undo()
     assert log == ["+cold", "-cold"], "once"
     assert watching(recorder) == ["cold", "cold taken back"]
-    figures = recorder.books.events["cold"].of_fault(recorder.books.zero_ns)
+    figures = recorder.books.events["cold"].more(recorder.books.zero_ns)
     assert figures["undone_at_s"] >= recorder.elapsed_s(recorder.books.events["cold"].t0_ns) + 0.02
 
 

@@ -7,6 +7,7 @@ import pytest
 from loadtest.metrics.report import WorkerReport
 from loadtest.users import messages
 from loadtest.users.attach import make_bridge
+from loadtest.users.canary import CanaryOrder
 from loadtest.users.worker_bridge import WorkerBridge
 from tests.users.conftest import chat
 
@@ -74,15 +75,56 @@ def test_go_reaches_who_came_before_and_who_comes_after(bridge) -> None:
     assert went == [("before", 7), ("after", 7)]
 
 
+ORDER = {"first": 1, "number": 2, "at_ns": 9}
+
+
+def test_an_order_of_a_canary_reaches_the_publisher_here_while_there_is_publishing(bridge) -> None:
+    say(bridge, messages.PLAN, **PLAN)
+    obeyed: list[CanaryOrder] = []
+    say(bridge, messages.CANARY, **ORDER)  # nobody publishes here
+    bridge.canary = obeyed.append
+    say(bridge, messages.CANARY, **ORDER)  # it has not begun
+    say(bridge, messages.PUBLISH, start_ns=8)
+    say(bridge, messages.CANARY, **ORDER)
+    say(bridge, messages.PUBLISH, start_ns=None)
+    say(bridge, messages.CANARY, **ORDER)
+    assert obeyed == [CanaryOrder(1, 2, 9)]
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({}, "first must be an integer, not NoneType"),
+        (ORDER | {"first": -1}, "first must be in 0..1000000, not -1"),
+        (ORDER | {"number": 0}, "number must be in 1..1000000, not 0"),
+        (ORDER | {"number": True}, "number must be an integer, not bool"),
+        (ORDER | {"at_ns": 1.5}, "at_ns must be an integer, not float"),
+        (ORDER | {"at_ns": 1 << 63}, "at_ns must be in"),
+    ],
+)
+def test_an_order_of_a_canary_that_is_none_is_named_and_not_obeyed(bridge, caplog, order: dict, words: str) -> None:
+    say(bridge, messages.PLAN, **PLAN)
+    say(bridge, messages.PUBLISH, start_ns=8)
+    bridge.canary = lambda _: pytest.fail("obeyed")
+    say(bridge, messages.CANARY, **order)
+    assert f"the master's order of a canary is of no use: {words}" in caplog.text
+
+
+def test_an_order_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ValueError, match="it is an object, not list"):
+        CanaryOrder.read([1])
+
+
 def test_a_second_run_begins_with_nothing_of_the_first(bridge) -> None:
     say(bridge, messages.PLAN, **PLAN)
     first = herd(bridge)
     bridge.enlist(10)
     say(bridge, messages.GO, start_ns=7)
     say(bridge, messages.PUBLISH, start_ns=8)
+    bridge.canary = print
     say(bridge, messages.FINISH)
     say(bridge, messages.PLAN, **PLAN | {"run": "ffffffff"})
-    assert (bridge.go_ns, bridge.publish_from_ns, bridge.vacant) == (None, None, {})
+    assert (bridge.go_ns, bridge.publish_from_ns, bridge.canary, bridge.vacant) == (None, None, None, {})
     assert bridge.enlist(10) == range(10, 20)
     assert herd(bridge) is not first
     assert bridge.engine.herds == [herd(bridge)]

@@ -1,13 +1,17 @@
-"""Rules of `[ramp]`, `[reconnect]` and thresholds: the ramp ends, policies take their own keys, events exist."""
+"""Rules of `[ramp]`, `[reconnect]`, `[recovery]` and thresholds.
+
+The ramp ends, policies take their own keys, a canary reaches everybody, events exist.
+"""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from loadtest.profile.model import Profile
 from loadtest.profile.rules.objection import Objection, Rule
 from loadtest.profile.timeline import POLICY_KEYS
-from loadtest.profile.wording import show_time
+from loadtest.profile.wording import show, show_time
 from loadtest.units import format_rate
 
 
@@ -40,6 +44,36 @@ def reconnect_keys_fit(profile: Profile) -> Iterator[Objection]:
         )
 
 
+def canary_reaches_everybody(profile: Profile) -> Iterator[Objection]:
+    """The canary names a group of channels that every client is in; its other keys go with it."""
+    recovery, connections = profile.recovery, profile.population.connections
+    if recovery.canary is None:
+        for key in ("canary_at", "canary_every"):
+            if recovery.departs(key if key == "canary_at" else f"{key}_s"):
+                yield Objection((f"recovery.{key}", "recovery.canary"), "allowed only with recovery.canary")
+        return
+    keys = ("recovery.canary", "population.channels", "population.connections")
+    clients = dict(
+        zip((group.name for group in profile.population.channels), profile.channels.spans, strict=True),
+    )
+    whole = [name for name, span in clients.items() if span.clients == connections]
+    allowed = ", ".join(map(show, whole)) or (
+        "a group of population.channels that every client is in"
+        if clients
+        else "a group of population.channels, and there is none"
+    )
+    if recovery.canary not in clients:
+        close = difflib.get_close_matches(recovery.canary, whole, n=1)
+        hint = f"did you mean {show(close[0])}? " if close else ""
+        yield Objection(keys, f"found {show(recovery.canary)}, {hint}allowed: {allowed}")
+    elif recovery.canary not in whole:
+        yield Objection(
+            keys,
+            f"found {show(recovery.canary)}, which reaches {clients[recovery.canary].clients:,} of {connections:,}"
+            f" clients: the others would never count as recovered; allowed: {allowed}",
+        )
+
+
 def thresholds_name_real_events(profile: Profile) -> Iterator[Objection]:
     """A threshold on an event needs a fault of that name; otherwise it could only ever have no data."""
     names = [fault.name for fault in profile.faults]
@@ -56,5 +90,6 @@ def thresholds_name_real_events(profile: Profile) -> Iterator[Objection]:
 RULES: tuple[Rule, ...] = (
     ramp_can_end,
     reconnect_keys_fit,
+    canary_reaches_everybody,
     thresholds_name_real_events,
 )

@@ -63,12 +63,14 @@ def publish_speaks_its_dialect(profile: Profile) -> Iterator[Objection]:
             yield Objection(("publish.ack", "target.dialect"), 'allowed only with target.dialect = "socketio"')
         if publish.http is not None:
             yield Objection(("publish.http", "publish.via"), 'allowed only with via = "http"')
-    if publish.rate_per_s > 0 or profile.publish_rate_per_s > 0:
+    if publish.rate_per_s > 0 or profile.publishes:
         needed = "http" if publish.via == "http" else _OF_DIALECT[dialect][0]
+        scheduled = publish.rate_per_s > 0 or profile.publish_rate_per_s > 0
+        why = "publish.rate above 0" if scheduled else "recovery.canary"
         if getattr(publish, needed) is None:
             yield Objection(
-                (f"publish.{needed}", "publish.via", "publish.rate", "target.dialect"),
-                f'required with publish.rate above 0 and via = "{publish.via}", and missing',
+                (f"publish.{needed}", "publish.via", "publish.rate", "target.dialect", "recovery.canary"),
+                f'required with {why} and via = "{publish.via}", and missing',
             )
     if publish.departs("burst_every_s") and publish.arrival != "burst":
         yield Objection(("publish.burst_every", "publish.arrival"), 'allowed only with arrival = "burst"')
@@ -77,7 +79,7 @@ def publish_speaks_its_dialect(profile: Profile) -> Iterator[Objection]:
 def publishes_can_be_recognised(profile: Profile) -> Iterator[Objection]:
     """What is published reaches somebody and carries the marker, and waits out its deadline."""
     publish = profile.publish
-    if publish.rate_per_s == 0 and profile.publish_rate_per_s == 0:
+    if publish.rate_per_s == 0 and not profile.publishes:
         return
     key, content = _published(profile)
     names = {name for _, text in texts(content) for name in scan(text).names}
@@ -90,7 +92,7 @@ def publishes_can_be_recognised(profile: Profile) -> Iterator[Objection]:
         yield Objection(
             ("publish.payload", f"publish.{key}"), f"has no effect: there is no {{padding}} in publish.{key}"
         )
-    if not profile.population.channels:
+    if not profile.population.channels and publish.rate_per_s > 0:
         yield Objection(
             ("population.channels", "publish.rate"),
             "required with publish.rate above 0, and missing: nobody would receive; allowed: [[population.channels]]",
