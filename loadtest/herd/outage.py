@@ -96,13 +96,14 @@ class _Recent:
         self._old = array("q"), array("q")
         self._young = array("q"), array("q")
 
-    def add(self, at_ns: int, kind: int, slot: int = 0) -> None:
+    def add(self, at_ns: int, code: int) -> None:
+        """Keep a transition; `code` is the slot's number * 8 + the kind of it."""
         times, codes = self._young
         if times and at_ns - times[0] > REMEMBERED_NS:
             self._old = times, codes
             times, codes = self._young = array("q"), array("q")
         times.append(at_ns)
-        codes.append(slot << 3 | kind)
+        codes.append(code)
 
     def since(self, t0_ns: int) -> Iterator[tuple[int, int, int]]:
         """Yield (time, kind, slot) of what happened at or after `t0_ns`, in order."""
@@ -151,28 +152,33 @@ class Outages:
 
     def attempted(self, at_ns: int) -> None:
         """A connect attempt began."""
-        self._enter(at_ns, _ATTEMPTED, 0)
+        self._recent.add(at_ns, _ATTEMPTED)
+        for outage in self._followed:
+            outage.attempted(at_ns)
 
     def connected(self, slot: int, at_ns: int) -> None:
         """The slot holds a transport."""
-        self._enter(at_ns, _CONNECTED, slot)
+        self._recent.add(at_ns, slot << 3 | _CONNECTED)
+        for outage in self._followed:
+            outage.connected(slot, at_ns)
 
     def subscribed(self, slot: int, at_ns: int) -> None:
         """The slot is live: all its subscriptions are acknowledged."""
-        self._enter(at_ns, _SUBSCRIBED, slot)
+        self._recent.add(at_ns, slot << 3 | _SUBSCRIBED)
+        for outage in self._followed:
+            outage.acknowledged(slot, at_ns)
 
     def recovered(self, slot: int, at_ns: int) -> None:
         """The slot is live, and a canary message has reached it."""
-        self._enter(at_ns, _RECOVERED, slot)
+        self._recent.add(at_ns, slot << 3 | _RECOVERED)
+        for outage in self._followed:
+            outage.recovered(slot, at_ns)
 
     def dropped(self, slot: int, at_ns: int, *, was_subscribed: bool) -> None:
         """The slot lost its transport."""
-        self._enter(at_ns, _LOST if was_subscribed else _FAILED, slot)
-
-    def _enter(self, at_ns: int, kind: int, slot: int) -> None:
-        self._recent.add(at_ns, kind, slot)
+        self._recent.add(at_ns, slot << 3 | (_LOST if was_subscribed else _FAILED))
         for outage in self._followed:
-            self._tell(outage, at_ns, kind, slot)
+            outage.dropped(slot, at_ns, was_subscribed=was_subscribed)
 
     @staticmethod
     def _tell(outage: Outage, at_ns: int, kind: int, slot: int) -> None:
