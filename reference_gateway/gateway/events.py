@@ -15,6 +15,7 @@ from . import packets
 from .hub import Subscriber
 from .namespaces import Member
 from .parting import turned_away
+from .phrases import Wish
 from .upstream import Caller
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def receive(session: Session, packet: packets.Packet) -> None:
     """
     kind, namespace, ack, data = packet
     if kind == packets.CONNECT:
-        _connect(session, namespace, data)
+        if namespace == "/":
+            connect(session, data)
+        else:
+            _connect_elsewhere(session, namespace, data)
         return
     speaker: Speaker | None = session if namespace == "/" else session.member(namespace)
     if speaker is None or not speaker.joined:
@@ -59,28 +63,39 @@ def receive(session: Session, packet: packets.Packet) -> None:
             session.node.upstream.submit(speaker, event, cast(list[object], data or []), None, acknowledged=True)
 
 
-def _connect(session: Session, namespace: str, auth: object) -> None:
-    newcomer: Session | Member = session
-    if namespace == "/":
-        if turned_away(session):
-            return
-        if session.joined:
-            raise packets.PacketError("already connected to this namespace")
-    elif namespace in session.node.settings.namespaces:
-        members = session.set_aside().members
-        if namespace in members:
-            raise packets.PacketError("already connected to this namespace")
-        newcomer = members[namespace] = Member(session, namespace)
-    else:
+def connect(session: Session, auth: object) -> None:
+    """Take a CONNECT to the namespace "/".
+
+    Raises:
+        PacketError: the client is there already; the caller closes the session.
+    """
+    if session.node.draining and turned_away(session):
+        return
+    if session.joined:
+        raise packets.PacketError("already connected to this namespace")
+    _enter(session.node, session, auth)
+
+
+def _connect_elsewhere(session: Session, namespace: str, auth: object) -> None:
+    if namespace not in session.node.settings.namespaces:
         session.tell(packets.connect_error_text(namespace[: wire.MAX_EVENT_CHARS], "Invalid namespace"))
         return
+    members = session.set_aside().members
+    if namespace in members:
+        raise packets.PacketError("already connected to this namespace")
+    members[namespace] = Member(session, namespace)
+    _enter(session.node, members[namespace], auth)
+
+
+def _enter(node: Node, newcomer: Session | Member, auth: object) -> None:
+    """Have a client join under the name that it gives itself, or its session."""
     claimed = auth.get("client") if isinstance(auth, dict) else None
     if isinstance(claimed, str) and 0 < len(claimed) <= wire.MAX_CLIENT_CHARS:
         newcomer.client = claimed
-    if session.node.recovery is not None:
-        session.node.recovery.connect(newcomer, auth)
+    if node.recovery is not None:
+        node.recovery.connect(newcomer, auth)
     else:
-        newcomer.join(packets.new_id(), None)
+        newcomer.join(node.names.take(), None)
 
 
 def take(node: Node, speaker: Speaker, data: list[object], ack: str | None) -> None:
@@ -95,9 +110,21 @@ def take(node: Node, speaker: Speaker, data: list[object], ack: str | None) -> N
     except wire.WireError as error:
         speaker.answer(ack, wire.refused(str(error)))
         return
-    if node.recovery is not None:
-        node.recovery.note(speaker.sid, collection, inside=name == wire.SUBSCRIBE)
     if name == wire.SUBSCRIBE:
-        node.hub.subscribe(speaker, collection, ack)
-    else:
-        speaker.answer(ack, wire.accepted(node.hub.unsubscribe(speaker, collection)))
+        _subscribe(node, speaker, collection, ack)
+        return
+    if node.recovery is not None:
+        node.recovery.note(speaker.sid, collection, inside=False)
+    speaker.accept(ack, node.hub.unsubscribe(speaker, collection))
+
+
+def subscribe(node: Node, session: Session, wish: Wish) -> None:
+    """Take a request to subscribe that is read already."""
+    node.measures.messages_in += 1
+    _subscribe(node, session, wish.collection, wish.ack)
+
+
+def _subscribe(node: Node, speaker: Speaker, collection: str, ack: str | None) -> None:
+    if node.recovery is not None:
+        node.recovery.note(speaker.sid, collection, inside=True)
+    node.hub.subscribe(speaker, collection, ack)

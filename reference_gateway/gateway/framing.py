@@ -4,11 +4,12 @@ The law: a parser only ever sees whole frames. Between two whole messages it is 
 every connection; a connection that is in the middle of a fragmented message keeps the parser until it is through.
 So framing costs an idle connection no memory (a wsproto parser of its own would cost it 848 bytes).
 
-    chunk --short_texts--> str, ...                complete, masked, final text frames up to 125 bytes: 1.4 us each
+    chunk --short_payload--> bytes                 one complete, masked, final text frame up to 125 bytes: 0.3-0.9 us
+      \\--short_texts--> str, ...                  several of them: 1.4 us each
       \\--FrameReader.feed(assembly)--> (kind, payload), ...      everything else, through wsproto: 13 us and up
 
-`short_texts` and the header of `text_frame` are ours because nearly all frames have those shapes and the library's
-general way costs eight times as much; tests hold both to wsproto on every input. Source: RFC 6455 sections 5.2 to 5.5.
+`short_payload`, `short_texts` and the header of `text_frame` are ours because nearly all frames have those shapes and
+the library's general way costs eight times as much; tests hold them to wsproto. Source: RFC 6455 sections 5.2 to 5.5.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from reference_gateway import wire
 _FINAL_TEXT = 0x81
 _MASKED = 0x80
 _OPCODES = frozenset({0, 1, 2, 8, 9, 10})
+_BARE_HEADERS = [bytes((_FINAL_TEXT, _MASKED | size, 0, 0, 0, 0)) for size in range(126)]  # masked with zeros
 
 
 class FramingError(Exception):
@@ -58,6 +60,29 @@ class Assembly:
         return not self.tail and self.parser is None
 
 
+def short_payload(data: bytes) -> bytes | None:
+    """Return the payload of a chunk that is one whole, masked, final text frame of at most 125 bytes; else None.
+
+    Cost: 0.2 us where the mask is zero, which is legal and what load generators use; else 0.9 us.
+    """
+    size = len(data) - 6
+    if not 0 <= size <= 125:
+        return None
+    if data.startswith(_BARE_HEADERS[size]):
+        return data[6:]
+    if data[0] != _FINAL_TEXT or data[1] != _MASKED + size:
+        return None
+    return _unmasked(data, 0, size)
+
+
+def _unmasked(data: bytes, start: int, size: int) -> bytes:
+    """Return the payload of the frame of `size` bytes that begins at `start`."""
+    words = (size + 3) >> 2
+    key = int.from_bytes(data[start + 2 : start + 6] * words, "big")
+    masked = int.from_bytes(data[start + 6 : start + 6 + size], "big") << ((words * 4 - size) * 8)
+    return (masked ^ key).to_bytes(words * 4, "big")[:size]
+
+
 def short_texts(data: bytes) -> list[str] | None:
     """Decode a chunk that is made of whole, masked, final text frames of at most 125 bytes; else return None.
 
@@ -74,10 +99,7 @@ def short_texts(data: bytes) -> list[str] | None:
         stop = start + 6 + size
         if not 0 <= size <= 125 or stop > end:
             return None
-        words = (size + 3) >> 2
-        key = int.from_bytes(data[start + 2 : start + 6] * words, "big")
-        masked = int.from_bytes(data[start + 6 : stop], "big") << ((words * 4 - size) * 8)
-        texts.append((masked ^ key).to_bytes(words * 4, "big")[:size].decode())
+        texts.append(_unmasked(data, start, size).decode())
         start = stop
     return texts or None
 

@@ -77,6 +77,9 @@ class Subscriber(Writable, Protocol):
     def answer(self, ack: str | None, argument: object) -> None:
         """Send an ack if one was asked for and the session still lives."""
 
+    def accept(self, ack: str | None, revision: int) -> None:
+        """Send the ack of `wire.accepted(revision)`, likewise."""
+
 
 class Hub:
     """Subscriptions of one node.
@@ -133,7 +136,7 @@ class Hub:
 
     def _accept(self, session: Subscriber, channel: Channel, ack: str | None) -> None:
         """Say yes, and send what has come since the position noted for this client, if one was."""
-        session.answer(ack, wire.accepted(channel.revision))
+        session.accept(ack, channel.revision)
         if self.positions and channel.name in (noted := self.positions.get(session.client, {})):
             since = noted.pop(channel.name)
             if not noted:
@@ -339,7 +342,7 @@ class Hub:
                 self._remove(session, channel)
                 session.answer(ack, wire.refused(error))
             elif channel in session.channels:
-                session.answer(ack, wire.accepted(channel.revision))
+                session.accept(ack, channel.revision)
             else:
                 session.answer(ack, wire.refused("unsubscribed meanwhile"))
 

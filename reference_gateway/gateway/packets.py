@@ -102,7 +102,7 @@ def _parse_rest(kind: str, text: str, at: int) -> Packet:
         if len(ack) > _MAX_ACK_DIGITS:
             raise PacketError("ack id too long")
     empty = at >= len(text)
-    data = None if empty else _json(text[at:])
+    data = None if empty else _json(text, at)
     if kind == EVENT:
         _check_event(data)
     elif (kind == ACK and ack is None) or not (empty or isinstance(data, _PAYLOADS[kind])):
@@ -110,13 +110,23 @@ def _parse_rest(kind: str, text: str, at: int) -> Packet:
     return Packet(kind, namespace, ack, data)
 
 
-def _json(text: str) -> object:
+def auth_of(text: str) -> object:
+    """Read what a CONNECT to the namespace "/" carries: `text` begins with `40{`.
+
+    Raises:
+        PacketError: malformed JSON.
+    Cost: 0.6 us.
+    """
+    return _json(text, 2)
+
+
+def _json(text: str, at: int) -> object:
     try:
-        if text[0] in "[{":  # nearly always; this way saves JSONDecoder.decode's two searches for white space
-            value, end = _scan(text, 0)
+        if text[at] in "[{":  # nearly always; this way saves JSONDecoder.decode's two searches for white space
+            value, end = _scan(text, at)
             if end == len(text):
                 return value
-        return _decode(text)
+        return _decode(text[at:])
     except (StopIteration, ValueError, RecursionError) as error:
         raise PacketError(f"malformed JSON: {error}") from error
 

@@ -23,15 +23,17 @@ from reference_gateway.broker.registry import open_registry
 from reference_gateway.gate import Gatehouse
 from reference_gateway.relocation import PATH as LEAVE_PATH
 
-from . import handshake, leave, packets, pages
+from . import handshake, leave, pages
 from .admission import open_admission
 from .drain import read_order
-from .framing import FrameReader, text_frame
+from .framing import FrameReader
 from .handover import Handover
 from .heartbeat import open_heartbeat
 from .hub import Hub, Subscriber
 from .load import Load
 from .measures import Measures
+from .names import Names
+from .phrases import Phrases
 from .polling import Polling
 from .recovery import Recovery
 from .rounds import work_in_rounds
@@ -39,6 +41,7 @@ from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
 from .upstream import open_upstream
+from .welcome import Welcome
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,10 @@ class Node:
         self.settings = settings
         self.broker = broker
         self.measures = Measures()
+        self.names = Names()
+        self.phrases = Phrases()
         self._upgrades = handshake.Upgrades()
+        self._welcome = Welcome(settings)
         self.frames = FrameReader(settings.max_message_bytes)
         self.heartbeat = open_heartbeat(settings)
         self.writer = Writer(self.measures, loop.call_soon)
@@ -133,9 +139,9 @@ class Node:
     def _door(self) -> Callable[[], asyncio.Protocol]:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""
         if not self.settings.capacity.per_s:
-            return lambda: Session(self)
+            return partial(Session, self)
         house = Gatehouse(self.settings.capacity, lambda: self.connections, refuse=self._refusal)
-        return lambda: house.gate(lambda: Session(self))
+        return lambda: house.gate(partial(Session, self))
 
     async def drain(self) -> None:
         """Accept no more, tell every client to go at the pace of this drain, and wait a moment for them to leave.
@@ -225,7 +231,8 @@ class Node:
 
     def joined(self, session: Session, client: str) -> None:
         """Note that a session is in a namespace, under the name of `client` there."""
-        self.settled(session)
+        if self.admission is not None:
+            self.admission.leave(session)
         if self.registry is not None:
             self.registry.enter(client)
 
@@ -273,6 +280,19 @@ class Node:
         self.measures.upgrades += 1
         self.lost()
 
+    def welcome(self, session: Session, data: bytes) -> bool:
+        """Make a WebSocket of the connection if `data` is a known head and nothing else; return whether it is one.
+
+        This is how nearly all come in. Whatever else there is to consider is left to `request`.
+        """
+        if self.admission is not None or self.draining or self.connections >= self.settings.max_connections:
+            return False
+        token = self._upgrades.known(data)
+        if token is None:
+            return False
+        self._switch(session, token)
+        return True
+
     def request(self, session: Session, head: bytes, rest: bytes) -> bool:
         """Answer a request head; return whether the connection is a WebSocket of a new session now.
 
@@ -285,10 +305,10 @@ class Node:
                 session.finish(refusal)
                 return False
         try:
-            switch = self._upgrades.known(head)
-            if switch is not None:
+            token = self._upgrades.known(head)
+            if token is not None:
                 self.check_room()
-                self._switch(session, switch)
+                self._switch(session, token)
                 return True
             request = handshake.parse(head)
             if request.path == b"/healthz":
@@ -303,10 +323,10 @@ class Node:
             if handshake.is_polling(request):
                 self.polling.adopt(session, head + rest)
                 return False
-            switch = handshake.accept(request, self.polling)
+            token = handshake.accept(request, self.polling)
             sid = request.query.get(b"sid")
             if sid:
-                self.polling.upgrade(session, switch, sid, rest)
+                self.polling.upgrade(session, handshake.switch(token), sid, rest)
                 return False
             self._upgrades.learn(head)
             self.check_room()
@@ -314,16 +334,12 @@ class Node:
             self.measures.rejected[refusal.reason] += 1
             session.finish(handshake.refusal_response(refusal))
             return False
-        self._switch(session, switch)
+        self._switch(session, token)
         return True
 
-    def _switch(self, session: Session, switch: bytes) -> None:
+    def _switch(self, session: Session, token: bytes) -> None:
         """Make a WebSocket of the connection: the 101 and the OPEN packet in one write."""
-        settings = self.settings
-        hello = packets.open_text(
-            packets.new_id(), settings.ping_interval_s, settings.ping_timeout_s, settings.max_message_bytes
-        )
-        session.transport.write(switch + text_frame(hello))
+        session.transport.write(self._welcome.to(token, self.names.take()))
         self.open(session)
 
     def open(self, session: Session) -> None:

@@ -27,8 +27,18 @@ from reference_gateway import wire
 
 from . import events, packets
 from .binary import Partial
-from .framing import Assembly, FramingError, Received, close_frame, is_close, pong_frame, short_texts, text_frame
-from .namespaces import Aside, Member, frames_of
+from .framing import (
+    Assembly,
+    FramingError,
+    Received,
+    close_frame,
+    is_close,
+    pong_frame,
+    short_payload,
+    short_texts,
+    text_frame,
+)
+from .namespaces import Aside, Member, accepted_frame, frames_of
 from .parting import receive_last
 
 if TYPE_CHECKING:
@@ -49,6 +59,7 @@ class State(IntEnum):
 
 
 HEAD, OPEN, JOINED, CLOSING, PARTING, CLOSED = State
+_CONNECT = f"4{packets.CONNECT}{{".encode()
 _PING_FRAME = text_frame(packets.PING_TEXT)
 _IGNORED = frozenset({"0", packets.UPGRADE_TEXT, packets.NOOP_TEXT})  # by the official server, from a client
 
@@ -91,7 +102,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: the TCP connection is accepted."""
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = transport  # type: ignore[assignment]  # it is one of TCP
         self.node.accepted(self)
 
     def data_received(self, data: bytes) -> None:
@@ -100,7 +111,8 @@ class Session(asyncio.Protocol):
         if state is JOINED or state is OPEN:
             self._receive_frames(data)
         elif state is HEAD:
-            self._receive_head(data)
+            if self.assembly is not None or not self.node.welcome(self, data):
+                self._receive_head(data)
         elif state is CLOSING and is_close(data):
             self.transport.close()
         elif state is PARTING:
@@ -141,6 +153,11 @@ class Session(asyncio.Protocol):
     def answer(self, ack: str | None, argument: object) -> None:
         """Send an ack with one argument, if one was asked for and we are still joined."""
         self.answer_all(ack, (argument,))
+
+    def accept(self, ack: str | None, revision: int) -> None:
+        """Send the ack that says yes, if one was asked for and we are still joined."""
+        if ack is not None and self.state is JOINED:
+            self.node.writer.send(self, accepted_frame(ack, revision))
 
     def answer_all(self, ack: str | None, args: Sequence[object]) -> None:
         """Send an ack with these arguments, if one was asked for and we are still joined."""
@@ -231,10 +248,14 @@ class Session(asyncio.Protocol):
     # ---- frames
 
     def _receive_frames(self, data: bytes) -> None:
-        measures = self.node.measures
-        measures.bytes_in += len(data)
+        node = self.node
+        node.measures.bytes_in += len(data)
         try:
             if self.assembly is None:
+                payload = short_payload(data)
+                if payload is not None:
+                    self._receive_payload(payload)
+                    return
                 texts = short_texts(data)
                 if texts is not None:
                     for text in texts:
@@ -244,7 +265,7 @@ class Session(asyncio.Protocol):
                     return
                 self.assembly = Assembly()
             assembly = cast(Assembly, self.assembly)
-            for received in self.node.frames.feed(assembly, data):
+            for received in node.frames.feed(assembly, data):
                 self._receive(received)
                 if self.state >= CLOSING:
                     return
@@ -256,6 +277,19 @@ class Session(asyncio.Protocol):
             self.close(error.close)
         except packets.PacketError:
             self.close(wire.PROTOCOL_ERROR)
+
+    def _receive_payload(self, payload: bytes) -> None:
+        """Take the payload of a text frame; as `receive_text`, which takes all but what nearly all clients say."""
+        if self.aside is None:
+            if self.state is JOINED:
+                wish = self.node.phrases[payload]
+                if wish is not None:
+                    events.subscribe(self.node, self, wish)
+                    return
+            elif payload.startswith(_CONNECT):
+                events.connect(self, packets.auth_of(payload.decode()))
+                return
+        self.receive_text(payload.decode())
 
     def _receive(self, received: Received) -> None:
         kind, payload = received
@@ -322,7 +356,7 @@ class Session(asyncio.Protocol):
         self.sid = sid if pid is not None else ""
         self.state = JOINED
         self.node.joined(self, self.client)
-        self.tell(packets.connect_text(sid, pid))
+        self.node.writer.send(self, text_frame(packets.connect_text(sid, pid)))
         return True
 
     def leave(self) -> None:

@@ -19,6 +19,7 @@ from reference_gateway.gateway.framing import (
     close_frame,
     is_close,
     pong_frame,
+    short_payload,
     short_texts,
     text_frame,
 )
@@ -154,6 +155,22 @@ def test_short_texts_agree_with_wsproto(data: bytes) -> None:
             (Opcode.TEXT, one, True) for one in texts
         ]
         assert read([data]) == [(1, one) for one in texts]
+
+
+@given(st.binary(max_size=140), st.binary(min_size=4, max_size=4) | st.just(bytes(4)), st.integers(0, 3))
+def test_short_payload_is_that_of_a_chunk_that_is_one_short_text_frame(text: bytes, mask: bytes, cut: int) -> None:
+    frame = (
+        bytes([0x81, 0x80 | min(len(text), 127)]) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
+    )
+    assert short_payload(frame[: len(frame) - cut]) == (text if len(text) <= 125 and not cut else None)
+    assert short_payload(frame + b"\x81") is None
+
+
+@pytest.mark.parametrize("mask", [bytes(4), b"7\xfa!="])
+@pytest.mark.parametrize("first", [0x01, 0x80, 0x82, 0x88, 0x89, 0x8A, 0xC1])
+def test_short_payload_leaves_frames_that_are_no_final_text_to_the_reader(first: int, mask: bytes) -> None:
+    assert short_payload(bytes([first, 0x82]) + mask + b"hi") is None
+    assert short_payload(bytes([0x81, 0x02]) + mask + b"hi") is None
 
 
 @given(st.lists(st.text(max_size=41).filter(lambda text: len(text.encode()) <= 125), min_size=1, max_size=4))

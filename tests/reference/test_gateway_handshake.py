@@ -12,7 +12,7 @@ from .conftest import UPGRADE
 
 
 def test_upgrade_is_accepted_with_the_key_of_the_rfc() -> None:
-    assert handshake.accept(handshake.parse(UPGRADE)) == (
+    assert handshake.switch(handshake.accept(handshake.parse(UPGRADE))) == (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     )
@@ -57,7 +57,8 @@ def test_head_that_differs_in_nothing_but_its_key_is_answered_as_the_first() -> 
     upgrades.learn(UPGRADE)
     for key in (KEY, b"AAAAAAAAAAAAAAAAAAAAAA==", b"+/+/+/+/+/+/+/+/+/+/+/=="):
         head = UPGRADE.replace(KEY, key)
-        assert upgrades.known(head) == handshake.accept(handshake.parse(head))
+        for _ in range(2):
+            assert upgrades.known(head) == handshake.accept(handshake.parse(head))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_head_that_differs_in_nothing_but_its_key_is_answered_as_the_first() -> 
         (KEY + b"\r\n", KEY + b"\r\nX: 1\r\n"),
         (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key:"),
         (b"Host: ", b"Sec-WebSocket-Key: " + KEY + b"\r\nHost: "),
+        (b"Sec-WebSocket-Key: " + KEY + b"\r\n", b""),
     ],
 )
 def test_any_other_head_is_judged_anew(old: bytes, new: bytes) -> None:
@@ -88,6 +90,22 @@ def test_known_heads_are_bounded() -> None:
         assert len(upgrades._known) <= 64
     upgrades.learn(UPGRADE.replace(b"Host: ", b"Host: " + b"h" * 2000))
     assert len(upgrades._known) <= 64
+
+
+def test_known_keys_are_bounded() -> None:
+    upgrades = handshake.Upgrades()
+    upgrades.learn(UPGRADE)
+    for number in range(5000):
+        assert upgrades.known(UPGRADE.replace(KEY, b"%022d==" % number)) is not None
+        assert len(upgrades._tokens) <= 4096
+
+
+def test_head_with_two_keys_is_never_known() -> None:
+    upgrades = handshake.Upgrades()
+    for name in (b"Sec-WebSocket-Key: ", b"sec-websocket-key:"):
+        head = UPGRADE.replace(b"Sec-WebSocket-Version", name + b"AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version")
+        upgrades.learn(head)
+        assert upgrades.known(head) is None
 
 
 @pytest.mark.parametrize("head", [b"\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nx\r\n\r\n"])

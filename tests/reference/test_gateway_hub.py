@@ -32,6 +32,9 @@ class Client:
     def answer(self, ack: str | None, argument: object) -> None:
         self.answers.append((ack, argument))
 
+    def accept(self, ack: str | None, revision: int) -> None:
+        self.answer(ack, wire.accepted(revision))
+
     def drop_slow(self) -> None:
         raise AssertionError
 
