@@ -181,6 +181,7 @@ def environment(data: ReportData) -> Html:
         ("Harness", _joined("loadtest", w.text(run, "harness", "version"))),
         ("Locust", w.text(run, "harness", "locust")),
         ("Python", w.text(run, "harness", "python")),
+        ("Hot path", {"c": "compiled", "python": "interpreted"}.get(w.text(run, "harness", "hot_path"), "")),
         ("Workers", "" if workers is None else w.count(workers)),
         ("Cores", "" if cores is None else w.count(cores)),
         ("Kernel", w.text(run, "harness", "kernel")),

@@ -36,7 +36,7 @@ from loadtest.protocol.marker import Marker, format_marker
 from loadtest.protocol.template import Template
 from loadtest.users.attach import bridge_of, profile_of
 from loadtest.users.build import make_dialect
-from loadtest.users.canary import CanaryOrder
+from loadtest.users.canary_order import CanaryOrder
 from loadtest.users.herd_user import give_up, hold, own_tasks
 
 POLL_S = 0.02

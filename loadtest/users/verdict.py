@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadtest.clock import NS_PER_MS
+from loadtest.herd import quick
 from loadtest.metrics.books import Books
 from loadtest.metrics.thresholds import Threshold
 from loadtest.model.profiled import scaled_figures
@@ -93,7 +94,7 @@ def manifest_facts(profile: Profile, workers: int, tags: Mapping[str, str]) -> d
     known = {
         "profile": {"name": profile.name, "sha256": profile.sha256},
         "target": target_facts(profile),
-        "harness": harness_facts(workers),
+        "harness": harness_facts(workers) | {"hot_path": quick.best().name},
         "connections": {"target": profile.population.connections},
         "tags": dict(tags),
     }

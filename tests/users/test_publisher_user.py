@@ -13,7 +13,7 @@ import pytest
 from loadtest.clock import NS_PER_MS, NS_PER_S, FakeClock
 from loadtest.users import messages, publisher_user
 from loadtest.users.attach import make_bridge
-from loadtest.users.canary import CanaryOrder
+from loadtest.users.canary_order import CanaryOrder
 from loadtest.users.publisher_user import PublisherUser
 from tests.users.conftest import chat
 
