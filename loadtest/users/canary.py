@@ -10,40 +10,17 @@ were really reached, not when somebody happened to speak. Without `recovery.cana
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from loadtest.clock import NS_PER_S
 from loadtest.metrics.books import Books
 from loadtest.metrics.canary import CanaryRule
-from loadtest.metrics.wire import integer
 from loadtest.profile.model import Profile
-from loadtest.profile.population import MAX_CHANNELS
 from loadtest.users import messages
-from loadtest.users.timekeeper import MOST_NS
+from loadtest.users.publishing import CanaryOrder
 
 Tell = Callable[[str, dict[str, Any]], None]
-
-
-class CanaryOrder(NamedTuple):
-    """One message more to each of `number` channels from channel `first` on, scheduled for `at_ns`."""
-
-    first: int
-    number: int
-    at_ns: int
-
-    @classmethod
-    def read(cls, data: object) -> CanaryOrder:
-        """Return the order that another process sent.
-
-        Raises:
-            ValueError: naming what is wrong with it.
-        """
-        if not isinstance(data, Mapping):
-            raise ValueError(f"it is an object, not {type(data).__name__}")
-        first = integer(data.get("first"), "first", 0, MAX_CHANNELS)
-        number = integer(data.get("number"), "number", 1, MAX_CHANNELS)
-        return cls(first, number, integer(data.get("at_ns"), "at_ns", 0, MOST_NS))
 
 
 class Canaries:

@@ -36,8 +36,8 @@ from loadtest.protocol.marker import Marker, format_marker
 from loadtest.protocol.template import Template
 from loadtest.users.attach import bridge_of, profile_of
 from loadtest.users.build import make_dialect
-from loadtest.users.canary import CanaryOrder
 from loadtest.users.herd_user import give_up, hold, own_tasks
+from loadtest.users.publishing import CanaryOrder
 
 POLL_S = 0.02
 YIELD_EVERY = 16
@@ -86,7 +86,8 @@ class PublisherUser(User):
         self._variables["padding"] = "x" * publish.payload_bytes
         self._way: _ByEvent | _ByHttp = _ByHttp(self) if publish.via == "http" else _ByEvent(self)
         self._greenlet_of_schedule = gevent.spawn(self._run)
-        self._bridge.canary = self.canary
+        if self._plan.publishes:
+            self._bridge.canary = self.canary
 
     def on_stop(self) -> None:
         """Stop publishing and leave."""

@@ -38,9 +38,8 @@ from loadtest.profile.model import Profile
 from loadtest.users import messages
 from loadtest.users.afflictor import Afflictor
 from loadtest.users.build import Plan, make_herd
-from loadtest.users.canary import CanaryOrder
 from loadtest.users.engine import Engine, new_poller
-from loadtest.users.publishing import Publishing
+from loadtest.users.publishing import CanaryOrder, Publishing
 from loadtest.users.shipment import Store
 from loadtest.users.timekeeper import Timekeeper
 

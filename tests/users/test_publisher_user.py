@@ -13,8 +13,8 @@ import pytest
 from loadtest.clock import NS_PER_MS, NS_PER_S, FakeClock
 from loadtest.users import messages, publisher_user
 from loadtest.users.attach import make_bridge
-from loadtest.users.canary import CanaryOrder
 from loadtest.users.publisher_user import PublisherUser
+from loadtest.users.publishing import CanaryOrder
 from tests.users.conftest import chat
 
 PLAN = {"run": "0123abcd", "worker": 0, "herd": 0, "herds": 1, "connections": 20, "profile": None, "folder": ""}

@@ -7,7 +7,7 @@ import pytest
 from loadtest.metrics.report import WorkerReport
 from loadtest.users import messages
 from loadtest.users.attach import make_bridge
-from loadtest.users.canary import CanaryOrder
+from loadtest.users.publishing import CanaryOrder
 from loadtest.users.worker_bridge import WorkerBridge
 from tests.users.conftest import chat
 
