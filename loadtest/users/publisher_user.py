@@ -86,7 +86,8 @@ class PublisherUser(User):
         self._variables["padding"] = "x" * publish.payload_bytes
         self._way: _ByEvent | _ByHttp = _ByHttp(self) if publish.via == "http" else _ByEvent(self)
         self._greenlet_of_schedule = gevent.spawn(self._run)
-        self._bridge.canary = self.canary
+        if self._plan.publishes:
+            self._bridge.canary = self.canary
 
     def on_stop(self) -> None:
         """Stop publishing and leave."""
