@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from socket import AF_INET, MSG_MORE, SOCK_STREAM, SocketType
 from typing import Final, TypeVar
 
 from reference_gateway import wire
@@ -22,6 +22,8 @@ from reference_gateway.relocation import Relocation, is_authorized
 from .drain import due
 from .framing import close_frame
 from .handshake import Refusal, Request, response
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _STEP_S: Final = 0.02
@@ -81,11 +83,17 @@ def hang_up(transports: Iterable[asyncio.Transport], farewell: Callable[[], wire
     answer, cost it and its neighbours several times as much, and nobody listens meanwhile. A transport whose output
     waits is just ended: its client is in the middle of a frame.
     """
+    gone = 0
     for transport in transports:
         held = transport.get_extra_info("socket")
         if held is None:
             continue  # it polls, and has no connection of its own
-        fd = held.fileno()
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd) as client, suppress(OSError):
+        client = SocketType(AF_INET, SOCK_STREAM, 0, held.fileno())
+        try:
             if not transport.get_write_buffer_size():
-                client.send(close_frame(farewell()), socket.MSG_MORE)
+                client.send(close_frame(farewell()), MSG_MORE)
+        except OSError:
+            gone += 1
+        client.close()
+    if gone:
+        log.info("%d connections had ended unseen", gone)

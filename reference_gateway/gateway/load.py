@@ -1,6 +1,7 @@
-"""How full this node is, looked at four times a second; how it slows down, and ends, by the memory it was given.
+"""How full this node is, looked at each second; how it slows down, and ends, by the memory it was given.
 
-Law: /healthz and /metrics tell the same numbers, those of the last look.
+Law: /healthz and /metrics tell the same numbers, those of the last look. Who was given a budget is looked at four times
+a second, so that it does not use much more unseen.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import time
 from collections.abc import Hashable
 
 from reference_gateway.scaling.factor import Metric, Steadied, load_factor
-from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota, reclaim_s
+from reference_gateway.scaling.usage import NO_BUDGET, Budget, Resident, Usage, hold_to_quota, reclaim_s
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.25
+_LOOK_S = 1.0
+_BUDGET_LOOK_S = 0.25
 
 
 class Load:
@@ -27,12 +29,14 @@ class Load:
     def __init__(self, budget: Budget, metric: Metric) -> None:
         self._budget = budget
         self._metric = metric
-        self._usage = Usage(budget)
+        self._resident = Resident()
+        self._usage = Usage(budget, self._resident)
+        self._look_s = _LOOK_S if budget == NO_BUDGET else _BUDGET_LOOK_S
         self._steadied = Steadied()
         self._loop = asyncio.get_running_loop()
         self.facts: dict[str, float] = {"load": 0.0, "cpu": 0.0, "memory": 0.0}
         self._kept: dict[Hashable, mmap.mmap] = {}
-        self._timer = self._loop.call_later(_LOOK_S, self._look)
+        self._timer = self._loop.call_later(self._look_s, self._look)
         if budget.cores:
             hold_to_quota(self._loop, budget.cores)
 
@@ -50,6 +54,7 @@ class Load:
     def close(self) -> None:
         """Look no more."""
         self._timer.cancel()
+        self._resident.close()
 
     def _look(self) -> None:
         cpu, memory = self._usage.look()
@@ -60,4 +65,4 @@ class Load:
                 log.error("%.0f %% of its memory budget: killed, as a container would be", 100 * memory)
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(reclaim_s(memory))
-        self._timer = self._loop.call_later(_LOOK_S, self._look)
+        self._timer = self._loop.call_later(self._look_s, self._look)

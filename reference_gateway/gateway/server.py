@@ -134,7 +134,7 @@ class Node:
     def _has_more(self) -> bool:
         """Whether as many have come since the last call as one look can take in, or a broadcast is not over."""
         came, self._seen = self.measures.accepted - self._seen, self.measures.accepted
-        return came >= _DOORS or self.writer.is_busy
+        return came >= _DOORS or self.writer.busy
 
     def _door(self) -> Callable[[], asyncio.Protocol]:
         """Return what makes the protocol of a new connection: a session, behind the gate if there is one."""
@@ -242,16 +242,13 @@ class Node:
         if self.registry is not None:
             self.registry.leave(client)
 
-    def settled(self, session: Session) -> None:
-        """Note that a handshake is over, well or not."""
-        if self.admission is not None:
-            self.admission.leave(session)
-
     def left(self, session: Session) -> None:
         """Forget a WebSocket that is closing or gone."""
-        self.load.let_go(session)
+        if self.settings.client_bytes:
+            self.load.let_go(session)
+        if self.admission is not None:
+            self.admission.leave(session)
         self.heartbeat.leave(session)
-        self.settled(session)
         self.connections -= 1
 
     def lost(self) -> None:
@@ -281,10 +278,7 @@ class Node:
         self.lost()
 
     def welcome(self, session: Session, data: bytes) -> bool:
-        """Make a WebSocket of the connection if `data` is a known head and nothing else; return whether it is one.
-
-        This is how nearly all come in. Whatever else there is to consider is left to `request`.
-        """
+        """Let in whose whole `data` is a known head, as nearly all are; return False to have `request` consider it."""
         if self.admission is not None or self.draining or self.connections >= self.settings.max_connections:
             return False
         token = self._upgrades.known(data)

@@ -229,21 +229,18 @@ class Session(asyncio.Protocol):
     # ---- HTTP
 
     def _receive_head(self, data: bytes) -> None:
-        head: bytes | bytearray
-        if self.assembly is None:
-            head = data
-        else:
-            head = cast(bytearray, self.assembly)
-            head += data
+        head = bytearray() if self.assembly is None else cast(bytearray, self.assembly)
+        head += data
         end = head.find(b"\r\n\r\n") + 4
         if (end if end >= 4 else len(head)) > self.node.settings.max_head_bytes:
             self.node.head_too_big(self)
         elif end < 4:
-            self.assembly = bytearray(head) if self.assembly is None else self.assembly
+            self.assembly = head
         else:
             self.assembly = None
-            if self.node.request(self, bytes(head[:end]), bytes(head[end:])) and len(head) > end:
-                self._receive_frames(bytes(head[end:]))
+            rest = bytes(head[end:])
+            if self.node.request(self, bytes(head[:end]), rest) and rest:
+                self._receive_frames(rest)
 
     # ---- frames
 
@@ -252,12 +249,10 @@ class Session(asyncio.Protocol):
         node.measures.bytes_in += len(data)
         try:
             if self.assembly is None:
-                payload = short_payload(data)
-                if payload is not None:
+                if (payload := short_payload(data)) is not None:
                     self._receive_payload(payload)
                     return
-                texts = short_texts(data)
-                if texts is not None:
+                if (texts := short_texts(data)) is not None:
                     for text in texts:
                         self.receive_text(text)
                         if self.state >= CLOSING:
@@ -279,11 +274,10 @@ class Session(asyncio.Protocol):
             self.close(wire.PROTOCOL_ERROR)
 
     def _receive_payload(self, payload: bytes) -> None:
-        """Take the payload of a text frame; as `receive_text`, which takes all but what nearly all clients say."""
+        """Take a text as it came; as `receive_text`, which takes all but what nearly all clients say."""
         if self.aside is None:
             if self.state is JOINED:
-                wish = self.node.phrases[payload]
-                if wish is not None:
+                if (wish := self.node.phrases[payload]) is not None:
                     events.subscribe(self.node, self, wish)
                     return
             elif payload.startswith(_CONNECT):

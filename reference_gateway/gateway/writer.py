@@ -78,11 +78,6 @@ class Writer:
         if len(self._queue) == 1:
             self._later(self._slice)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a broadcast has slices left."""
-        return bool(self._queue)
-
     def _slice(self) -> None:
         """Send the next `SLICE` frames, of one broadcast or several."""
         left = SLICE

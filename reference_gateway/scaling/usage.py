@@ -26,6 +26,7 @@ _SAVED_S: Final = 0.05
 _LEAST_REST_S: Final = 0.001
 _HIGH: Final = 0.9
 _MOST_RECLAIM_S: Final = 2.0
+_STATM_BYTES: Final = 256
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -40,23 +41,37 @@ class Budget:
 NO_BUDGET: Final = Budget()
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of this process. Source: proc_pid_statm(5)."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+class Resident:
+    """The resident memory of this process, from a file that stays open. Make it in the process it is to tell of.
+
+    Source: proc_pid_statm(5). Cost: 1 us; 17 if the file were opened each time.
+    """
+
+    def __init__(self) -> None:
+        self._statm = Path("/proc/self/statm").open("rb", buffering=0)  # noqa: SIM115 - closed with its owner
+
+    def __call__(self) -> int:
+        """Return it in bytes."""
+        return int(os.pread(self._statm.fileno(), _STATM_BYTES, 0).split()[1]) * _PAGE_BYTES
+
+    def close(self) -> None:
+        """Look no more."""
+        self._statm.close()
 
 
 class Usage:
     """Parts of the budget that are used.
 
     Args:
-        cpu_s, memory_bytes, clock_s: where the figures come from; this process unless told otherwise.
+        memory_bytes: tells the memory in use.
+        cpu_s, clock_s: where the other figures come from; this process unless told otherwise.
     """
 
     def __init__(
         self,
         budget: Budget,
+        memory_bytes: Callable[[], int],
         cpu_s: Callable[[], float] = time.process_time,
-        memory_bytes: Callable[[], int] = resident_bytes,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cores = budget.cores or _CORES

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import mmap
 import time
+from pathlib import Path
 
 import pytest
 
 from reference_gateway.errors import SettingError
 from reference_gateway.scaling.decision import Decider, Moment, ScalePlan, parse_moment
 from reference_gateway.scaling.factor import Steadied, load_factor, parse_metric
-from reference_gateway.scaling.usage import Budget, Usage, hold_to_quota, reclaim_s
+from reference_gateway.scaling.usage import Budget, Resident, Usage, hold_to_quota, reclaim_s
 
 
 @pytest.mark.parametrize(
@@ -52,11 +54,22 @@ def test_told_load_rises_at_once_falls_slowly_and_does_not_flicker() -> None:
 
 def test_usage_is_parts_of_the_budget_since_the_last_look() -> None:
     figures = {"cpu": 3.0, "bytes": 1000, "at": 10.0}
-    usage = Usage(Budget(0.5, 400), lambda: figures["cpu"], lambda: int(figures["bytes"]), lambda: figures["at"])
+    usage = Usage(Budget(0.5, 400), lambda: int(figures["bytes"]), lambda: figures["cpu"], lambda: figures["at"])
     figures |= {"cpu": 3.5, "bytes": 1100, "at": 12.0}
     assert usage.look() == (0.5, 0.25)
     figures |= {"bytes": 900, "at": 13.0}
     assert usage.look() == (0.0, 0.0)
+
+
+def test_resident_memory_is_what_the_kernel_tells_each_time() -> None:
+    resident = Resident()
+    before_bytes = resident()
+    assert before_bytes == pytest.approx(int(Path("/proc/self/statm").read_text().split()[1]) << 12, rel=0.05)
+    block = mmap.mmap(-1, 32 << 20)
+    block.write(bytes(32 << 20))
+    assert resident() >= before_bytes + (30 << 20)
+    block.close()
+    resident.close()
 
 
 @pytest.mark.parametrize(("memory", "rest_s"), [(0.0, 0.0), (0.9, 0.0), (0.95, 1.0), (1.0, 2.0), (1.5, 2.0)])
