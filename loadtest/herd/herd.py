@@ -187,7 +187,7 @@ class Herd:
                 self.lose(slot, "eof")
                 return
             assert now is not None
-            self._listener.chunk(slot, data, now)
+            self._listener.chunk(slot, data, now, ended=bool(mask & ENDED))
             if not mask & ENDED and len(data) < READ_BYTES:
                 return
         if self._wires.slot_of[fd] == slot:

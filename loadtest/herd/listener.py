@@ -99,14 +99,22 @@ class Listener:
         self._readers.pop(slot, None)
         self._attachments.pop(slot, None)
 
-    def chunk(self, slot: int, data: bytes, now: int) -> None:
-        """Read a chunk that the hot loop did not know."""
+    def chunk(self, slot: int, data: bytes, now: int, *, ended: bool = False) -> None:
+        """Read a chunk that the hot loop did not know.
+
+        Args:
+            ended: the peer has ended its side already: whoever closes so does not wait for an answer to its close
+                frame, which would only be answered by a reset.
+        """
         try:
             if slot not in self._readers and slot not in self._attachments:
                 opening = self._states[slot] == JOINING
                 parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
                 if parcel is not None and parcel.talk is not None:
-                    self._converse(slot, parcel.talk, now)
+                    if ended and isinstance(parcel.talk, Closed):
+                        self._closed(slot, parcel.talk)
+                    else:
+                        self._converse(slot, parcel.talk, now)
                     return
                 if parcel is not None and parcel.books is not None and not opening:
                     for book in parcel.books:
@@ -190,9 +198,12 @@ class Listener:
             self._sessions.lose(slot, "disconnected_by_server")
         elif isinstance(event, Closed):
             self._wires.send(slot, event.reply)
-            self._sessions.lose(slot, f"close_{event.code}", in_text(event.reason))
+            self._closed(slot, event)
         elif isinstance(event, Partial):
             self._attachments[slot] = (event, [])
+
+    def _closed(self, slot: int, event: Closed) -> None:
+        self._sessions.lose(slot, f"close_{event.code}", in_text(event.reason))
 
     def _deliver(self, slot: int, message: Delivered, now: int) -> Book | None:
         marker = message.marker

@@ -27,7 +27,10 @@ class Absences:
 
     def left(self, channel: int, subscription: int, at_ns: int) -> None:
         """Note a subscription that was dropped."""
-        self._open[subscription] = self._away.setdefault(channel, Membership()).change(at_ns, +1)
+        away = self._away.get(channel)
+        if away is None:
+            away = self._away[channel] = Membership()
+        self._open[subscription] = away.change(at_ns, +1)
 
     def returned(self, channel: int, subscription: int, at_ns: int) -> None:
         """Note a subscription that is acknowledged (again); the first time nothing had been missed."""

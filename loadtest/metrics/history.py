@@ -50,7 +50,14 @@ class History:
 
     def remember(self, past: Past) -> None:
         """Enter a subscription that was just lost."""
-        self._of_channel.setdefault(past.channel, {}).setdefault(past.subscription, []).append(past)
+        subscriptions = self._of_channel.get(past.channel)
+        if subscriptions is None:
+            subscriptions = self._of_channel[past.channel] = {}
+        pasts = subscriptions.get(past.subscription)
+        if pasts is None:
+            subscriptions[past.subscription] = [past]
+        else:
+            pasts.append(past)
         self._latest_ns[past.channel] = past.until_ns
         self._order.append(past)
 

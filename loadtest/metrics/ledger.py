@@ -123,7 +123,7 @@ class Ledger:
             return
         channel = self._channel_of[subscription]
         until_ns = self._membership[channel].change(at_ns, -1)
-        progress = self._apart.pop(subscription, {})
+        progress = self._apart.pop(subscription, None) or {}
         held = self.held[subscription]
         if held is not None:
             progress[held.epoch] = Progress(held.seq, 0)
@@ -200,6 +200,10 @@ class Ledger:
             self._note(book, "misrouted")
         elif since_ns == NOT_SUBSCRIBED or book.sched_ns < since_ns:
             return self._replay(subscription, book, now_ns)
+        elif self._begins(subscription, book):
+            self.held[subscription] = book
+            book.times.append(now_ns)
+            return True
         elif not self._advance(subscription, book):
             self._note(book, "duplicated")
         else:
@@ -233,6 +237,13 @@ class Ledger:
         return True
 
     # --- the progress of a subscription ------------------------------------------------------------------------
+
+    def _begins(self, subscription: int, book: Book) -> bool:
+        """Whether `_advance` would do no more than hold `book`: the first since the subscription began, as a canary."""
+        if self.held[subscription] is not None or subscription in self._apart:
+            return False
+        stream = self._streams[book.channel, book.epoch]
+        return book.seq == stream.floor + 1 and book.seq + 1 not in stream.books
 
     def _progress(self, subscription: int, epoch: int) -> Progress | None:
         held = self.held[subscription]

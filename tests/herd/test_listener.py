@@ -200,6 +200,13 @@ def test_close_is_answered_with_its_code() -> None:
     assert desk.sent == [b"\x88\x82\0\0\0\0\x03\xe9"]
 
 
+def test_close_of_a_peer_that_has_ended_its_side_is_not_answered() -> None:
+    desk = Desk()
+    desk.listener.chunk(0, close(1001), desk.clock.now_ns, ended=True)
+    assert desk.sent == []
+    assert desk.told == [("lost", "close_1001")]
+
+
 # --- acknowledgements ------------------------------------------------------------------------------------------------
 
 
