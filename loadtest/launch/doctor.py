@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.errors import UsageError
+from loadtest.herd import quick
 from loadtest.herd.addresses import automatic
 from loadtest.launch.address import LOOPBACK, is_loopback
 from loadtest.launch.machine import Machine
@@ -33,6 +34,10 @@ MOST = 10_000_000
 GOAL = 1_000_000
 """What the lines to type are for when nobody says -n."""
 HERD_SIZE = 250
+SLOW_PATH = (
+    "hot path: interpreted, at more CPU per message and connect. With a C compiler (cc) and the headers of Python here,"
+    f" install again, and leave {quick.VARIABLE} unset"
+)
 CLIENT_ONLY, BOTH_ENDS = "client only", "both ends"
 
 Plan = Callable[[int], Demand]
@@ -161,6 +166,7 @@ class Diagnosis:
             "asked": self.asked,
             "goal": self.goal,
             "judged": self.judged.replace(" ", "_"),
+            "hot_path": quick.best().name,
             "fits": self.fits,
             "machine": asdict(self.machine),
             "cases": cases,
@@ -262,6 +268,8 @@ def show(diagnosis: Diagnosis, console: Console) -> None:
         _show_plain(diagnosis, say)
     for sentence in summary(diagnosis):
         say(sentence, "bold")
+    if quick.best() is quick.INTERPRETED:
+        say(SLOW_PATH)
     if verdict(diagnosis):
         say(verdict(diagnosis), "green" if diagnosis.fits else "bold red")
     for case in diagnosis.cases:

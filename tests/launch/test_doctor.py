@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from loadtest.errors import UsageError
+from loadtest.herd import quick
 from loadtest.launch.doctor import (
     BOTH_ENDS,
     CLIENT_ONLY,
@@ -133,6 +134,14 @@ def test_piped_output_is_plain() -> None:
     assert "│" not in text
     assert text.count("open files per process") == 2
     assert "─" in printed(1_000, terminal=True)
+
+
+def test_an_interpreted_hot_path_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(quick.VARIABLE, "0")
+    assert "hot path: interpreted" in printed(1_000)
+    assert examine(MACHINE).as_json()["hot_path"] == "python"
+    monkeypatch.setenv(quick.VARIABLE, "1")
+    assert ("hot path" in printed(1_000)) is (quick.COMPILED is None)
 
 
 def test_json_says_everything() -> None:
