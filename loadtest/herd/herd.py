@@ -219,8 +219,14 @@ class Herd:
         """Do what is due by the clock; return True when work is left over for the next call (bounded turn)."""
         start = self._clock()
         self.afflicting.tick(start)
+        states = self.slots.state
+        room = self._settings.max_in_flight - self.slots.in_flight
         for slot in self._timers.expired(start):
-            self._due(slot, start)
+            if room > 0 and states[slot] == WAITING and not self._queue:
+                self._connect(slot)
+                room -= 1
+            else:
+                self._due(slot, start)
             if self._clock() - start > CONNECT_BUDGET_NS:
                 return True
         room = self._settings.max_in_flight - self.slots.in_flight
@@ -304,10 +310,10 @@ class Herd:
         if self._resets_once_open:
             self.slots.attempt[slot] = 0
         self._wires.make_quick(slot, on=True)
-        greeting = self._dialect.greeting(self._opening.variables(slot))
-        if greeting and not self.transmit(slot, greeting):
-            return False
         if self._dialect.opens_with_upgrade:
+            greeting = self._dialect.greeting(self._opening.variables(slot))
+            if greeting and not self.transmit(slot, greeting):
+                return False
             self.joined(slot, now)
         if rest and self._wires.is_open(slot):
             self._listener.chunk(slot, rest, now)

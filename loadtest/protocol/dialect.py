@@ -58,7 +58,7 @@ class Dialect(Protocol):
         """Build the request target of the upgrade from a URL's path (which may hold a query) and more parameters."""
 
     def greeting(self, variables: Variables) -> bytes:
-        """Return what to send right after the upgrade; b"" is nothing."""
+        """Return what to send right after the upgrade; b"" is nothing, as always where it does not admit the client."""
 
     def join(self, variables: Variables, resumption: Resumption | None = None) -> bytes:
         """Return the answer to `Opened`; b"" in dialects that open with the upgrade.

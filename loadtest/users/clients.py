@@ -27,6 +27,7 @@ class ProfileClients:
         self._profile = profile
         self._dialect = dialect
         self._run = run
+        self._own = profile.users is not None or bool(profile.client.variables)
         self._spans = profile.channels.spans if listening else ()
         self._seats = [_seats(group) for group in profile.population.channels] if listening else []
         self._headers = [(name, Template(value)) for name, value in profile.client.headers.items()]
@@ -42,7 +43,9 @@ class ProfileClients:
 
     def variables(self, index: int) -> Mapping[str, object]:
         """Return the values of client `index`'s placeholders."""
-        return self._profile.variables(index, self._run)
+        if self._own:
+            return self._profile.variables(index, self._run)
+        return {"index": str(index), "client": f"c{index}", "run": self._run}  # as that does, at half the cost
 
     def channels(self, index: int) -> Sequence[int]:
         """Return the channel number in each group, -1 where the client has none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from loadtest.herd.sockets import Target
 from loadtest.users.build import make_dialect
 from loadtest.users.clients import ProfileClients, channel_groups
@@ -50,3 +52,18 @@ def test_what_is_the_same_for_all_is_made_once_for_each_target() -> None:
     assert b"Host: 127.0.0.1:10\r\n" in population.upgrade(second, {}, KEY)
     assert len(population._known) == 2
     assert b"X-Test: yes\r\n" in population.upgrade(second, {}, KEY)
+
+
+def test_kept_requests_are_told_apart_by_key_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.users.clients._MOST_REQUESTS", 3)
+    population = clients()
+    target = Target.of("ws://127.0.0.1:9/p", None, None)
+    for number in range(8):
+        key = bytes([65 + number]) * 22 + b"=="
+        assert b"Sec-WebSocket-Key: " + key in population.upgrade(target, {}, key)
+        assert len(population._requests) <= 3
+
+
+@pytest.mark.parametrize("more", ["", '[client]\nvariables = { token = "t-{index}" }\n'])
+def test_variables_are_those_of_the_profile(more: str) -> None:
+    assert clients(more).variables(7) == chat(more).variables(7, "0123abcd")
