@@ -21,7 +21,7 @@ class Names:
         self._left: list[str] = []
 
     def take(self) -> str:
-        """Return a new name. Cost: 0.1 us, and 10 us every 64th time."""
+        """Return a new name. Cost: 0.2 us; 0.5 and a system call if each were drawn by itself."""
         if not self._left:
             text = base64.urlsafe_b64encode(os.urandom(_DRAWN * _NAME_BYTES)).decode()
             self._left = [text[at : at + NAME_CHARS] for at in range(0, len(text), NAME_CHARS)]

@@ -115,7 +115,7 @@ def auth_of(text: str) -> object:
 
     Raises:
         PacketError: malformed JSON.
-    Cost: 0.6 us.
+    Cost: 0.3 us.
     """
     return _json(text, 2)
 

@@ -25,5 +25,5 @@ class Welcome:
         self._middle, _, self._end = rest.partition(name.encode())
 
     def to(self, token: bytes, name: str) -> bytes:
-        """Return it for a client: the token it is owed, and a name of `NAME_CHARS` characters. Cost: 0.2 us."""
+        """Return it for a client: the token it is owed, and a name of `NAME_CHARS` characters. Cost: 0.15 us."""
         return b"".join((self._head, token, self._middle, name.encode(), self._end))
