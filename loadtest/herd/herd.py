@@ -1,7 +1,7 @@
 """The herd: all connections of one kind in one process, as rows ("slots") of parallel arrays on one poller.
 
     turn():  poller --ready--> quick slots: read, look up, enter in the books          (the hot loop: `quick`)
-                           \\-> everything else: `_other` -> Opening or events
+                           \\-> everything else: `Attending` -> Opening or events
     tick():  timer wheel --> connect, retry, give up, ping watchdog
 
 Laws
@@ -16,23 +16,21 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterable, Sequence
-from errno import EAGAIN
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
-from loadtest.errors import ProtocolError
-from loadtest.herd import sockets
 from loadtest.herd.account import Account
 from loadtest.herd.addresses import SourcePool
 from loadtest.herd.afflicting import Afflicting
+from loadtest.herd.attending import Attending
 from loadtest.herd.clients import Clients, Hooks, Settings
 from loadtest.herd.listener import Listener
 from loadtest.herd.opening import ASKED, Opening, Step
 from loadtest.herd.outage import Outages
-from loadtest.herd.poller import EPOLLIN, EPOLLOUT, Poller
+from loadtest.herd.poller import Poller
 from loadtest.herd.queue_delay import QueueDelay
-from loadtest.herd.quick import ENDED, READ_BYTES, Quick, best
+from loadtest.herd.quick import Quick, best
 from loadtest.herd.slots import Slots
-from loadtest.herd.states import CONNECTING, IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, UPGRADING, WAITING
+from loadtest.herd.states import IDLE, JOINING, LIVE, SUBSCRIBING, TIMEOUT_REASON, UPGRADING, WAITING
 from loadtest.herd.subscribing import Subscribing
 from loadtest.herd.timers import TimerWheel
 from loadtest.herd.wires import Wires
@@ -100,6 +98,7 @@ class Herd:
         self.outages = Outages(self.slots)
         self._subscribing = Subscribing(self.slots, clients, dialect, ledger)
         self.afflicting = Afflicting(self)
+        self._attending = Attending(self, self._wires, opening, self._listener, clock)
         self._watchdog_ns = 0
         self._resets_once_open = attempt_once_open(policy, 1) == 0
 
@@ -163,57 +162,8 @@ class Herd:
             self._groups,
             self._clock,
             self._listener.enter,
-            self._other,
+            self._attending.other,
         )
-
-    def _other(self, fd: int, mask: int, slot: int, data: bytes | int | None, now: int | None) -> None:
-        """Handle what is not a known message for a quick slot; see `quick.Other`."""
-        if slot < 0:
-            slot = self._wires.slot_of[fd]
-            if slot >= 0:
-                self._attend(slot, mask)
-            return
-        if self.slots.state[slot] < JOINING:
-            self._answered(slot, mask, data)
-            return
-        if isinstance(data, int):
-            if data != EAGAIN:
-                self.lose(slot, sockets.reason_of(data))
-            elif mask & EPOLLOUT:
-                self._flush(slot)
-            return
-        if data is not None:
-            if not data:
-                self.lose(slot, "eof")
-                return
-            assert now is not None
-            self._listener.chunk(slot, data, now, ended=bool(mask & ENDED))
-            if not mask & ENDED and len(data) < READ_BYTES:
-                return
-        if self._wires.slot_of[fd] == slot:
-            self._attend(slot, mask)
-
-    def _answered(self, slot: int, mask: int, data: bytes | int | None) -> None:
-        """Take what was read of a quick slot that is not in session yet: the answer to its upgrade."""
-        end: str | None = None
-        if isinstance(data, int):
-            if data == EAGAIN:
-                return
-            end = sockets.reason_of(data)
-            data = b""
-        elif not data:
-            data, end = b"", "eof"
-        try:
-            if mask & ENDED or len(data) == READ_BYTES:
-                if end is None:
-                    more, end = self._wires.receive(slot)
-                    data += more
-            elif end is None and (rest := self._opening.welcomed(slot, data)) is not None:
-                self._upgraded(slot, rest, None)
-                return
-            self._follow_step(slot, self._opening.take(slot, self.slots.state[slot], data, end))
-        except ProtocolError as error:
-            self.lose(slot, error.reason)
 
     def tick(self) -> bool:
         """Do what is due by the clock; return True when work is left over for the next call (bounded turn)."""
@@ -265,45 +215,21 @@ class Herd:
         if step is ASKED:
             self.slots.set(slot, UPGRADING)
         else:
-            self._follow_step(slot, step)
+            self.follow_step(slot, step)
 
-    def _attend(self, slot: int, mask: int) -> None:
-        """Look after a slot that is not quick: opening, TLS, or a reader with an unfinished message."""
-        if mask & EPOLLOUT and self.slots.state[slot] != CONNECTING and not self._flush(slot):
-            return
-        try:
-            if self.slots.state[slot] == CONNECTING:
-                # What came with the edge that completed the connection will not be told again.
-                if self._open(slot, mask) and mask & (EPOLLIN | ENDED) and self.slots.state[slot] != CONNECTING:
-                    self._open(slot, mask)
-            elif self.slots.state[slot] < JOINING:
-                self._open(slot, mask)
-            else:
-                data, end = self._wires.receive(slot, to_the_end=bool(mask & ENDED))
-                if data:
-                    self._listener.chunk(slot, data, self._clock())
-                if end is not None and self._wires.is_open(slot):
-                    self.lose(slot, end)
-        except ProtocolError as error:
-            self.lose(slot, error.reason)
-
-    def _open(self, slot: int, mask: int) -> bool:
-        """Advance a connection that is not in session yet; return False when it is lost."""
-        return self._follow_step(slot, self._opening.advance(slot, self.slots.state[slot], ended=bool(mask & ENDED)))
-
-    def _follow_step(self, slot: int, step: Step) -> bool:
+    def follow_step(self, slot: int, step: Step) -> bool:
         """Enter how far an opening has got; return False when it is lost."""
         if step.failed is not None:
             self.lose(slot, step.failed, step.hint_s)
             return False
         if step.state == JOINING:
-            return self._upgraded(slot, step.rest, step.end)
+            return self.upgraded(slot, step.rest, step.end)
         if step.state != self.slots.state[slot]:
             self.slots.set(slot, step.state)
         return True
 
-    def _upgraded(self, slot: int, rest: bytes, end: str | None) -> bool:
-        """Begin the session on a WebSocket that stands, with what came behind the answer; return as `_follow_step`."""
+    def upgraded(self, slot: int, rest: bytes, end: str | None) -> bool:
+        """Begin the session on a WebSocket that stands, with what came behind the answer; return as `follow_step`."""
         now = self._clock()
         self.slots.set(slot, JOINING)
         self.outages.connected(slot, now)
@@ -394,7 +320,8 @@ class Herd:
             self.lose(slot, reason)
         return reason is None
 
-    def _flush(self, slot: int) -> bool:
+    def flush(self, slot: int) -> bool:
+        """Send what waited for room; False when the slot was lost by it."""
         reason = self._wires.flush(slot)
         if reason is not None:
             self.lose(slot, reason)
