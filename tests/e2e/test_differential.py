@@ -251,10 +251,17 @@ async def poll_is_abandoned(talk: Conversation) -> None:
 
 
 async def oversized_post(talk: Conversation) -> None:
+    """Whether the session outlives it depends on when the client stops sending: not looked at."""
     await talk.open()
     await talk.post("40")
     await talk.hear()
     await talk.post('420["echo","%s"]' % ("x" * (1 << 20)))
+
+
+async def largest_post(talk: Conversation) -> None:
+    await talk.open()
+    await talk.post("40")
+    await talk.hear()
     await talk.post('421["echo","%s"]' % ("x" * ((1 << 20) - 100)))
     await talk.hear()
 
@@ -402,6 +409,7 @@ SCENARIOS: list[Scenario] = [
     two_posts_at_once,
     poll_is_abandoned,
     oversized_post,
+    largest_post,
     oversized_message,
     unreadable_requests,
     unreadable_upgrades,
