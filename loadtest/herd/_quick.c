@@ -152,20 +152,22 @@ static PyObject *dial(PyObject *module, PyObject *const *args, Py_ssize_t count)
     struct sockaddr_in to = {.sin_family = AF_INET}, from = {.sin_family = AF_INET};
     struct rlimit files;
     int one = 1, zero = 0;
-    if (count != 9) {
-        PyErr_SetString(PyExc_TypeError, "dial(host, port, source, late acks, first, poller fd, mask when sent, mask else, spare)");
+    if (count != 10) {
+        PyErr_SetString(PyExc_TypeError, "dial(host, port, source, late acks, congestion, first, poller fd, mask when sent, "
+                                         "mask else, spare)");
         return NULL;
     }
     const char *host = PyUnicode_AsUTF8(args[0]), *source = args[2] == Py_None ? NULL : PyUnicode_AsUTF8(args[2]);
     long port = PyLong_AsLong(args[1]);
     int late_acks = PyObject_IsTrue(args[3]);
-    char *first;
-    Py_ssize_t size;
-    if (PyBytes_AsStringAndSize(args[4], &first, &size) < 0) return NULL;
-    int poller = (int)PyLong_AsLong(args[5]);
-    unsigned when_sent = (unsigned)PyLong_AsUnsignedLongMask(args[6]);
-    unsigned otherwise = (unsigned)PyLong_AsUnsignedLongMask(args[7]);
-    long spare = PyLong_AsLong(args[8]);
+    char *first, *congestion;
+    Py_ssize_t size, congestion_size;
+    if (PyBytes_AsStringAndSize(args[4], &congestion, &congestion_size) < 0) return NULL;
+    if (PyBytes_AsStringAndSize(args[5], &first, &size) < 0) return NULL;
+    int poller = (int)PyLong_AsLong(args[6]);
+    unsigned when_sent = (unsigned)PyLong_AsUnsignedLongMask(args[7]);
+    unsigned otherwise = (unsigned)PyLong_AsUnsignedLongMask(args[8]);
+    long spare = PyLong_AsLong(args[9]);
     if (PyErr_Occurred()) return NULL;
     to.sin_port = htons((unsigned short)port);
     if (inet_pton(AF_INET, host, &to.sin_addr) != 1 || (source && inet_pton(AF_INET, source, &from.sin_addr) != 1)) {
@@ -182,6 +184,7 @@ static PyObject *dial(PyObject *module, PyObject *const *args, Py_ssize_t count)
     ssize_t sent = 0;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (late_acks) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof zero);
+    if (congestion_size > 0 && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, congestion_size) < 0) goto failed;
     if (source) {
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
         if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0) goto failed;

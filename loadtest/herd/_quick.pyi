@@ -22,6 +22,7 @@ def dial(
     port: int,
     source: str | None,
     late_acks: bool,
+    congestion: bytes,
     first: bytes,
     poller_fd: int,
     mask_sent: int,

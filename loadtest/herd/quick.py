@@ -178,8 +178,9 @@ def _compiled_dial(
     if source is not None and ":" in source:
         source = None
     host, port = target.address
+    congestion = sockets.congestion_of(host)
     fd, sent = _quick.dial(
-        host, port, source, late_acks, first, poller.fileno(), LISTENING, WATCHED, sockets.RESERVED_FILES
+        host, port, source, late_acks, congestion, first, poller.fileno(), LISTENING, WATCHED, sockets.RESERVED_FILES
     )
     return (fd, sent, None) if fd >= 0 else (-1, 0, sockets.reason_of(-fd))
 

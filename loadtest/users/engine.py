@@ -4,11 +4,13 @@
                --every 10 ms--> herd.tick(), loop lag         (finer if a herd asks; 100 ms while all are in session)
                --every 100 ms--> ledger.close(), a little each time
 
-Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: every 100 ms, or every
-second while clients are on their way, all that has come and all that is due. A worker that woke for each answer had 0.2
-connects of work per wake-up, and the wake-up itself, its memory gone from the caches, was the cost: with 56 workers
-and 56 gateway nodes on two cores rounds brought 8,000 connects a second instead of 2,000. What a round adds to a
-latency stands in the result as receive-queue delay.
+Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: all that has come and all
+that is due, then a rest of 100 ms, or while clients are on their way of as long as the round had to wait for a core, a
+second at most. A worker that woke for each answer had 0.2 connects of work per wake-up, and the wake-up itself, its
+memory gone from the caches, was the cost: with 56 workers and 56 gateway nodes on two cores rounds brought 8,000
+connects a second instead of 2,000. A worker that rests while nobody wants the core wastes it: with a second of rest
+always, the last 60,000 clients of a million took 26 s on an idle machine. What a round adds to a latency stands in the
+result as receive-queue delay.
 
 Laws: made after the fork, never at import. No exception leaves a callback: gevent would stop the watcher and the herd
 would freeze silently; it is logged, counted, and makes the run invalid. The turn is short, so Locust's own greenlets
@@ -39,8 +41,10 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.01
 QUIET_TICK_S = 0.1
-ROUND_S_PER_WORKER = 0.036
-"""Seconds of a round while clients are on their way, for each worker that shares the core."""
+LEAST_REST_S = 0.05
+RESTS_PER_WAIT = 4
+MOST_REST_S_PER_WORKER = 0.036
+"""Seconds between two rounds while clients are on their way; the most of them for each worker that shares the core."""
 MOST_MISSED = 1_000
 CLOSE_S = 0.1
 GC_THRESHOLDS = 100_000, 50, 100
@@ -70,13 +74,14 @@ class Engine:
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
         self._in_rounds = sharing.are_many()
-        self._busy_s = ROUND_S_PER_WORKER * sharing.workers_per_core() if self._in_rounds else TICK_S
-        self._timers = {tick_s: loop.timer(tick_s, repeat=tick_s) for tick_s in (self._busy_s, QUIET_TICK_S)}
+        self._core_queue = sharing.CoreQueue()
+        self._busy_s = TICK_S
         self._again = loop.timer(0)
         self._unfinished: list[Herd] = []
-        self._tick_s = self._busy_s
+        self._tick_s = TICK_S
         self._expected_ns = now_ns() + round(self._tick_s * NS_PER_S)
-        self._timers[self._tick_s].start(self._tick)
+        self._timer = loop.timer(self._tick_s, repeat=self._tick_s)
+        self._timer.start(self._tick)
         self._close_at_ns = 0
         gc.set_threshold(*GC_THRESHOLDS)
         gc.callbacks.append(self._on_gc)
@@ -92,9 +97,7 @@ class Engine:
 
     def _tick_as_fine_as(self, tick_s: float) -> None:
         """From the next tick on, tick at least that often while clients are on their way."""
-        if tick_s < self._busy_s:
-            self._timers[tick_s] = gevent.get_hub().loop.timer(tick_s, repeat=tick_s)
-            self._busy_s = tick_s
+        self._busy_s = min(self._busy_s, tick_s)
 
     def remove(self, herd: Herd) -> None:
         """Give `herd` no more turns; its poller is closed."""
@@ -106,7 +109,7 @@ class Engine:
 
     def stop(self) -> None:
         """Give no more turns. The herds' sockets stay as they are."""
-        for timer in (*self._timers.values(), self._again):
+        for timer in (self._timer, self._again):
             timer.stop()
             timer.close()
         for watcher in self._watchers.values():
@@ -114,6 +117,7 @@ class Engine:
             watcher.close()
         self._watchers.clear()
         os.close(self._statm)
+        self._core_queue.close()
         gc.callbacks.remove(self._on_gc)
 
     def _turn(self, herd: Herd) -> None:
@@ -139,11 +143,19 @@ class Engine:
 
     def _pace(self) -> None:
         """Tick slowly while every client is in session: a machine full of workers cannot afford idle ticks."""
-        wanted_s = QUIET_TICK_S if all(herd.is_quiet for herd in self.herds) else self._busy_s
+        busy_s = self._rest_s() if self._in_rounds else self._busy_s
+        wanted_s = QUIET_TICK_S if all(herd.is_quiet for herd in self.herds) else busy_s
         if wanted_s != self._tick_s:
-            self._timers[self._tick_s].stop()
-            self._timers[wanted_s].start(self._tick)
+            self._timer.stop()
+            self._timer.close()
+            self._timer = gevent.get_hub().loop.timer(wanted_s, repeat=wanted_s)
+            self._timer.start(self._tick)
             self._tick_s = wanted_s
+
+    def _rest_s(self) -> float:
+        """Return how long to rest now while clients are on their way."""
+        most_s = MOST_REST_S_PER_WORKER * sharing.workers_per_core()
+        return max(LEAST_REST_S, min(most_s, RESTS_PER_WAIT * self._core_queue.waited_s()))
 
     def _due(self, herd: Herd) -> None:
         """Do what is due for `herd`, in a round what has come as well; more of it at the loop's next pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,17 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         pytest.skip("installed without a C compiler")
     monkeypatch.setenv(quick.VARIABLE, str(int(request.param == "compiled")))
     return str(request.param)
+
+
+@pytest.fixture
+def other_congestion() -> bytes:
+    """Return a congestion control of this machine that is not its default."""
+    folder = Path("/proc/sys/net/ipv4")
+    default = (folder / "tcp_congestion_control").read_text().strip()
+    others = set((folder / "tcp_allowed_congestion_control").read_text().split()) - {default}
+    if not others:
+        pytest.skip("one congestion control, and no other")
+    return min(others).encode()
 
 
 @pytest.fixture

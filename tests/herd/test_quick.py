@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.clock import FakeClock, now_ns
 from loadtest.herd import quick as quick_module
+from loadtest.herd import sockets
 from loadtest.herd.interner import Parcel
 from loadtest.herd.quick import COMPILED, ENDED, INTERPRETED, LISTENING, MAX_EVENTS, READ_BYTES, Quick, best
 from loadtest.herd.sockets import RESERVED_FILES, Target
@@ -297,6 +298,22 @@ def test_dial_connects_from_the_source_and_sends_what_goes_first(quick: Quick, l
     assert os.get_blocking(fd) is False
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     assert sock.get_inheritable() is False
+
+
+def test_dial_over_loopback_does_not_pace(
+    quick: Quick, listener: Listener, monkeypatch: pytest.MonkeyPatch, other_congestion: bytes
+) -> None:
+    monkeypatch.setattr(sockets, "_unpaced", lambda: other_congestion)
+    listener.dial(quick)
+    control = listener.opened[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    assert control.rstrip(b"\0") == other_congestion
+
+
+def test_dial_with_a_congestion_control_that_there_is_not_fails(
+    quick: Quick, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_unpaced", lambda: b"nonesuch")
+    assert listener.dial(quick) == (-1, 0, "enoent")
 
 
 @pytest.mark.parametrize("first", [b"", bytes(16 << 20)], ids=["nothing", "too much"])
