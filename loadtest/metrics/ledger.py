@@ -123,12 +123,9 @@ class Ledger:
             return
         channel = self._channel_of[subscription]
         until_ns = self._membership[channel].change(at_ns, -1)
-        progress = self._apart.pop(subscription, None) or {}
-        held = self.held[subscription]
-        if held is not None:
-            progress[held.epoch] = Progress(held.seq, 0)
+        apart = self._apart.pop(subscription, None)
         self._absences.left(channel, subscription, until_ns)
-        self._history.remember(Past(channel, subscription, since_ns, until_ns, progress))
+        self._history.remember(Past(channel, subscription, since_ns, until_ns, self.held[subscription], apart))
         self.held[subscription] = None
         self.since[subscription] = NOT_SUBSCRIBED
 
@@ -231,7 +228,7 @@ class Ledger:
             self._note(book, "duplicated")
             return False
         floor = self._streams[book.channel, book.epoch].floor
-        past.progress[book.epoch] = past.progress.get(book.epoch, Progress(floor, 0)).plus(book.seq)
+        past.keep(book.epoch, (past.progress(book.epoch) or Progress(floor, 0)).plus(book.seq))
         book.replayed += 1
         book.times.append(now_ns)
         return True
@@ -367,9 +364,9 @@ class Ledger:
             if progress is not None and progress.has(book.seq):
                 self._keep(subscription, book.epoch, progress.minus(book.seq), stream)
         for past in self._history.of_channel(book.channel):
-            had = past.progress.get(book.epoch)
+            had = past.progress(book.epoch)
             if had is not None and had.has(book.seq):
-                past.progress[book.epoch] = had.minus(book.seq)
+                past.keep(book.epoch, had.minus(book.seq))
 
     def _prune(self, before_ns: int) -> None:
         self._history.prune(before_ns)
