@@ -24,7 +24,7 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-enum { READ_BYTES = 16384, MOST_EVENTS = 256 };
+enum { READ_BYTES = 16384, MOST_EVENTS = 256, MOST_BOOKS = 16 };
 #define ENDED (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
 static PyObject *name_books, *name_group, *name_prev, *name_times;
@@ -38,40 +38,65 @@ static PyObject *time_of(PyObject *clock) {
     return PyLong_FromLongLong((long long)at.tv_sec * 1000000000LL + at.tv_nsec);
 }
 
-/* Enter one delivery in each of `books`; what is not simply the next in order goes to `enter`. -1: an exception. */
-static int enter_books(PyObject *books, PyObject *held, long slot, long groups, PyObject *now, PyObject *enter) {
+/* What of a chunk's books is asked for each copy. Read once, and again after each call into Python, which may change it. */
+struct entry {
+    PyObject *book, *prev, *times;
+    long group;
+};
+
+static void forget(struct entry *entries, Py_ssize_t *count) {
+    for (Py_ssize_t i = 0; i < *count; i++) {
+        Py_CLEAR(entries[i].book);
+        Py_CLEAR(entries[i].prev);
+        Py_CLEAR(entries[i].times);
+    }
+    *count = 0;
+}
+
+/* Read the entries of `books`, a tuple of `MOST_BOOKS` at most; -1: an exception. */
+static int look_up(PyObject *books, struct entry *entries, Py_ssize_t *count) {
+    forget(entries, count);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(books); i++) {
-        PyObject *book = PyTuple_GET_ITEM(books, i);
-        PyObject *group = PyObject_GetAttr(book, name_group);
-        if (group == NULL) return -1;
-        long subscription = slot * groups + PyLong_AsLong(group);
-        Py_DECREF(group);
+        PyObject *book = PyTuple_GET_ITEM(books, i), *group = PyObject_GetAttr(book, name_group);
+        struct entry *entry = &entries[(*count)++];
+        entry->group = group == NULL ? -1 : PyLong_AsLong(group);
+        Py_XDECREF(group);
+        entry->book = Py_NewRef(book);
+        entry->prev = PyObject_GetAttr(book, name_prev);
+        entry->times = PyObject_GetAttr(book, name_times);
+        if (PyErr_Occurred()) return -1;
+    }
+    return 0;
+}
+
+/* Enter one delivery in each of `books`; what is not simply the next in order goes to `enter`. -1: an exception. */
+static int enter_books(PyObject *books, struct entry *entries, Py_ssize_t *count, PyObject *held, long slot, long groups,
+                       PyObject *now, PyObject *enter) {
+    if (*count == 0 && look_up(books, entries, count) < 0) return -1;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(books); i++) {
+        struct entry *entry = &entries[i];
+        long subscription = slot * groups + entry->group;
         if (subscription < 0 || subscription >= PyList_GET_SIZE(held)) {
-            if (!PyErr_Occurred()) PyErr_SetString(PyExc_IndexError, "a book of a group that no client has");
+            PyErr_SetString(PyExc_IndexError, "a book of a group that no client has");
             return -1;
         }
-        PyObject *before = PyObject_GetAttr(book, name_prev);
-        if (before == NULL) return -1;
-        int next = PyList_GET_ITEM(held, subscription) == before;
-        Py_DECREF(before);
-        if (next) {
-            PyObject *times = PyObject_GetAttr(book, name_times);
-            int failed = times == NULL || PyList_Append(times, now) < 0;
-            Py_XDECREF(times);
-            if (failed) return -1;
-            Py_INCREF(book);
-            PyList_SetItem(held, subscription, book); /* cannot fail: a list, and the index is inside */
+        if (PyList_GET_ITEM(held, subscription) == entry->prev) {
+            if (PyList_Append(entry->times, now) < 0) return -1;
+            PyList_SetItem(held, subscription, Py_NewRef(entry->book)); /* cannot fail: a list, and the index is inside */
         } else {
-            PyObject *done = PyObject_CallFunction(enter, "llOO", slot, subscription, book, now);
+            PyObject *done = PyObject_CallFunction(enter, "llOO", slot, subscription, entry->book, now);
             if (done == NULL) return -1;
             Py_DECREF(done);
+            if (look_up(books, entries, count) < 0) return -1;
         }
     }
     return 0;
 }
 
 /* Leave an event to Python: other(fd, mask, slot, data, now). Steals `data`; -1: an exception. */
-static int leave(PyObject *other, int fd, unsigned mask, long slot, PyObject *data, PyObject *now) {
+static int leave(PyObject *other, int fd, unsigned mask, long slot, PyObject *data, PyObject *now, struct entry *entries,
+                 Py_ssize_t *count) {
+    forget(entries, count);
     if (data == NULL) return -1;
     PyObject *done = PyObject_CallFunction(other, "iIlNO", fd, mask, slot, data, now);
     Py_XDECREF(done);
@@ -89,6 +114,8 @@ static PyObject *sweep(PyObject *module, PyObject *const *args, Py_ssize_t count
     long groups = PyLong_AsLong(args[4]);
     if (PyErr_Occurred()) return NULL;
     struct epoll_event events[MOST_EVENTS];
+    struct entry entries[MOST_BOOKS];
+    Py_ssize_t entered = 0; /* how many of `entries` are looked up; 0 after a call into Python */
     PyObject *last = NULL, *books = NULL, *now = NULL; /* last: the chunk that `books` belong to */
     int ready = 0, handled = 0, broken = 0;
     for (int i = 0; broken == 0; i++) {
@@ -106,13 +133,13 @@ static PyObject *sweep(PyObject *module, PyObject *const *args, Py_ssize_t count
         unsigned mask = events[i].events;
         long slot = fd < PyList_GET_SIZE(quick) ? PyLong_AsLong(PyList_GET_ITEM(quick, fd)) : -1;
         if (slot < 0) {
-            broken = PyErr_Occurred() ? -1 : leave(other, fd, mask, -1, Py_NewRef(Py_None), Py_None);
+            broken = PyErr_Occurred() ? -1 : leave(other, fd, mask, -1, Py_NewRef(Py_None), Py_None, entries, &entered);
             continue;
         }
         ssize_t size = read(fd, buffer, READ_BYTES);
         if (size <= 0) { /* an end, or an error: nothing there is one too */
             PyObject *said = size == 0 ? PyBytes_FromStringAndSize(NULL, 0) : PyLong_FromLong(errno);
-            broken = leave(other, fd, mask, slot, said, Py_None);
+            broken = leave(other, fd, mask, slot, said, Py_None, entries, &entered);
             continue;
         }
         Py_XSETREF(now, time_of(clock));
@@ -126,7 +153,8 @@ static PyObject *sweep(PyObject *module, PyObject *const *args, Py_ssize_t count
             if (PyErr_Occurred()) {
                 broken = -1;
                 Py_CLEAR(data);
-            } else if (found != NULL && PyTuple_Check(found)) {
+            } else if (found != NULL && PyTuple_Check(found) && PyTuple_GET_SIZE(found) <= MOST_BOOKS) {
+                forget(entries, &entered);
                 Py_XSETREF(books, Py_NewRef(found));
                 Py_XSETREF(last, data);
                 data = NULL;
@@ -134,13 +162,14 @@ static PyObject *sweep(PyObject *module, PyObject *const *args, Py_ssize_t count
             Py_XDECREF(found);
         }
         if (data != NULL) {
-            broken = leave(other, fd, mask, slot, data, now);
+            broken = leave(other, fd, mask, slot, data, now, entries, &entered);
         } else if (broken == 0) {
-            broken = enter_books(books, held, slot, groups, now, enter);
+            broken = enter_books(books, entries, &entered, held, slot, groups, now, enter);
             if (broken == 0 && ((mask & ENDED) || size == READ_BYTES)) /* more may be waiting, an end too */
-                broken = leave(other, fd, mask, slot, Py_NewRef(Py_None), now);
+                broken = leave(other, fd, mask, slot, Py_NewRef(Py_None), now, entries, &entered);
         }
     }
+    forget(entries, &entered);
     Py_XDECREF(last);
     Py_XDECREF(books);
     Py_XDECREF(now);
