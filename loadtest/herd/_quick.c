@@ -1,8 +1,9 @@
-/* The two steps of a herd that are done once per message and once per connect, compiled; `quick.py` is their law.
+/* The steps of a herd that are done once per message and once per connect, compiled; `quick.py` is their law.
 
-   sweep   epoll_wait, then for each quick descriptor: read, find the chunk among the parcels, enter it in its books;
-           again, until nothing more is ready
-   dial    socket, options, bind, connect, first write, epoll_ctl: one call into the kernel after the other
+   sweep         epoll_wait, then for each quick descriptor: read, find the chunk among the parcels, enter it in its books;
+                 again, until nothing more is ready
+   dial          socket, options, bind, connect, first write, epoll_ctl: one call into the kernel after the other
+   ack_at_once   one option of a bare descriptor
 
    Law: whatever is not the common case is Python's: `sweep` calls `other` for it, `dial` returns a negative errno.
    The interpreter lock is held throughout: no call here waits. */
@@ -234,9 +235,18 @@ failed:;
     return Py_BuildValue("(ii)", -number, 0);
 }
 
+static PyObject *ack_at_once(PyObject *module, PyObject *descriptor) {
+    (void)module;
+    int fd = (int)PyLong_AsLong(descriptor), one = 1;
+    if (PyErr_Occurred()) return NULL;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one) < 0) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"sweep", (PyCFunction)(void (*)(void))sweep, METH_FASTCALL, "See quick.py."},
     {"dial", (PyCFunction)(void (*)(void))dial, METH_FASTCALL, "See quick.py."},
+    {"ack_at_once", (PyCFunction)ack_at_once, METH_O, "See quick.py."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -77,7 +77,7 @@ class Herd:
         self._sources, self._settings, self._rng = SourcePool(sources), settings, rng
         self._hooks, self._groups = hooks, clients.groups
         self.queue_delay = QueueDelay()
-        self._wires = Wires(poller, self.queue_delay, dial=self._quick.dial, late_acks=settings.late_acks)
+        self._wires = Wires(poller, self.queue_delay, quick=self._quick, late_acks=settings.late_acks)
         self.witnesses = self._wires.witnesses
         opening.use(self._wires)
         self._listener = Listener(
@@ -259,6 +259,7 @@ class Herd:
         if not frames:
             self._all_subscribed(slot, now_ns)
         elif self.transmit(slot, frames):
+            self._wires.said_all(slot)
             patience = self._settings.subscribe_ns if self._dialect.acked_subscribe else self._settings.settle_ns
             self._timers.arm(slot, now_ns + patience)
 
@@ -267,6 +268,11 @@ class Herd:
         if not answer.ok:
             self.lose(slot, "subscribe_refused")
         elif self._subscribing.answered(slot, answer, now_ns):
+            self._live(slot, now_ns)
+
+    def acknowledged(self, slot: int, requests: tuple[int, ...], now_ns: int) -> None:
+        """See `listener.Sessions`."""
+        if self._subscribing.all_answered(slot, requests, now_ns):
             self._live(slot, now_ns)
 
     def _all_subscribed(self, slot: int, now: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from loadtest.metrics.book import Book
 from loadtest.protocol.dialect import Dialect
-from loadtest.protocol.events import Delivered, Event, Partial, Pinged
+from loadtest.protocol.events import Acked, Delivered, Event, Partial, Pinged
 from loadtest.protocol.frames import CONTINUATION, split
 
 MAX_ENTRIES = 4096
@@ -30,15 +30,17 @@ class Parcel:
     """What a chunk says.
 
     `events` always. `talk`: the only event, if it is neither a message nor a ping: what sessions begin and end with.
-    `books`, set by whoever handled the events first, when they are nothing but messages of this run: the fast path;
-    None for all others.
+    `acks`: the requests it answers, if it does nothing else and all answers are ok. `books`, set by whoever handled the
+    events first, when they are nothing but messages of this run: the fast path; None for all others.
     """
 
-    __slots__ = ("books", "events", "talk")
+    __slots__ = ("acks", "books", "events", "talk")
 
     def __init__(self, events: tuple[Event, ...]) -> None:
         self.events = events
         self.talk = events[0] if len(events) == 1 and not isinstance(events[0], Delivered | Pinged) else None
+        ids = [event.id for event in events if isinstance(event, Acked) and event.ok and event.id is not None]
+        self.acks = tuple(ids) if events and len(ids) == len(events) else None
         self.books: tuple[Book, ...] | None = None
 
 

@@ -44,6 +44,9 @@ class Sessions(Protocol):
     def subscribed(self, slot: int, answer: Acked, now_ns: int) -> None:
         """A subscription was answered."""
 
+    def acknowledged(self, slot: int, requests: tuple[int, ...], now_ns: int) -> None:
+        """Subscriptions were answered, all of them with yes."""
+
     def heard(self, slot: int, now_ns: int) -> None:
         """The peer's heartbeat came."""
 
@@ -110,6 +113,10 @@ class Listener:
             if slot not in self._readers and slot not in self._attachments:
                 opening = self._states[slot] == JOINING
                 parcel = self.interner.find_opening(data) if opening else self.interner.find(data)
+                if parcel is not None and parcel.acks is not None and self._hooks is None:
+                    if self._states[slot] == SUBSCRIBING:
+                        self._sessions.acknowledged(slot, parcel.acks, now)
+                    return
                 if parcel is not None and parcel.talk is not None:
                     if ended and isinstance(parcel.talk, Closed):
                         self._closed(slot, parcel.talk)

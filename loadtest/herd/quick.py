@@ -1,11 +1,12 @@
-"""The two steps of a herd that are done once per message and once per connect, here in Python and in `_quick.c`.
+"""The steps of a herd that are done once per message and once per connect, here in Python and in `_quick.c`.
 
     sweep:  poller --ready--> read, find the chunk among the parcels --books--> held, times      (the hot loop)
                       \\-----------------------------------------------\\------> other            (everything else)
     dial:   socket, options, bind, connect, write what goes first, watch
+    ack_at_once: what comes from now on is acknowledged in the moment it comes
 
-Law: both do exactly the same; which one a process has changes its speed and nothing else. The compiled one is made when
-the project is installed, where there is a C compiler; `LOADTEST_COMPILED=0` leaves it unused.
+Law: both ways do exactly the same; which one a process has changes its speed and nothing else. The compiled one is made
+when the project is installed, where there is a C compiler; `LOADTEST_COMPILED=0` leaves it unused.
 """
 
 from __future__ import annotations
@@ -83,13 +84,30 @@ class Dial(Protocol):
         """
 
 
+class AckAtOnce(Protocol):
+    """End what `late_acks` began.
+
+    An acknowledgement that waits for data is sent by a timer 40 ms later if none comes, when neither end's state is in
+    any cache: that costs more than in the moment of the arrival. So a conversation is acknowledged late, and what comes
+    after it at once. Source: tcp(7), TCP_QUICKACK.
+    """
+
+    def __call__(self, fd: int, /) -> None:
+        """Do so for a connection.
+
+        Raises:
+            OSError: it is none.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Quick:
-    """One way to do both."""
+    """One way to do them all."""
 
     name: str
     sweep: Sweep
     dial: Dial
+    ack_at_once: AckAtOnce
 
 
 def _sweep(
@@ -185,8 +203,8 @@ def _compiled_dial(
     return (fd, sent, None) if fd >= 0 else (-1, 0, sockets.reason_of(-fd))
 
 
-INTERPRETED = Quick("python", _sweep, _dial)
-COMPILED = Quick("c", _compiled_sweep, _compiled_dial) if _quick is not None else None
+INTERPRETED = Quick("python", _sweep, _dial, sockets.ack_at_once)
+COMPILED = Quick("c", _compiled_sweep, _compiled_dial, _quick.ack_at_once) if _quick is not None else None
 
 
 def best() -> Quick:

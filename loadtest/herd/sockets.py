@@ -219,6 +219,15 @@ def write(fd: int, data: bytes) -> tuple[int, str | None]:
         return 0, reason_of(error.errno)
 
 
+def ack_at_once(fd: int) -> None:
+    """See `quick.AckAtOnce`."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_QUICKACK, 1)
+    finally:
+        sock.detach()
+
+
 def stamp_arrivals(fd: int) -> bool:
     """Have the kernel stamp what arrives from now on; False where it cannot."""
     sock = _socket.socket(fileno=fd)

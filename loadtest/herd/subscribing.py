@@ -83,6 +83,15 @@ class Subscribing:
                 return self._enter(slot, first + group, now_ns)
         return False
 
+    def all_answered(self, slot: int, requests: tuple[int, ...], now_ns: int) -> bool:
+        """As `answered` for each of `requests`, in fewer steps."""
+        if self._ledger is None:
+            return False
+        first, complete = slot * self._groups, False
+        for group in requests:
+            complete |= 0 <= group < self._groups and self._enter(slot, first + group, now_ns)
+        return complete
+
     def _enter(self, slot: int, subscription: int, now_ns: int) -> bool:
         assert self._ledger is not None
         if self._ledger.since[subscription] != NOT_SUBSCRIBED or not self._ledger.is_assigned(subscription):

@@ -19,7 +19,7 @@ from array import array
 from loadtest.herd import sockets
 from loadtest.herd.poller import EPOLLET, EPOLLOUT, Poller
 from loadtest.herd.queue_delay import QueueDelay
-from loadtest.herd.quick import READ_BYTES, WATCHED, Dial, best
+from loadtest.herd.quick import READ_BYTES, WATCHED, Quick, best
 from loadtest.herd.sockets import Target
 from loadtest.herd.tls import TlsSession, reason_of_tls
 from loadtest.herd.witnesses import Witnesses
@@ -33,10 +33,12 @@ class Wires:
     """Connections of one herd on one poller; `dial` begins them, `queue_delay` gets what sampled ones waited."""
 
     def __init__(
-        self, poller: Poller, queue_delay: QueueDelay, *, dial: Dial | None = None, late_acks: bool = False
+        self, poller: Poller, queue_delay: QueueDelay, *, quick: Quick | None = None, late_acks: bool = False
     ) -> None:
         self._poller = poller
-        self._dial = dial or best().dial
+        way = quick or best()
+        self._dial = way.dial
+        self._ack_at_once = way.ack_at_once
         self._queue_delay = queue_delay
         self._late_acks = late_acks
         self._fd = array("i")
@@ -80,6 +82,11 @@ class Wires:
         elif sent:
             self._outbox[slot] = bytearray(first[sent:])
         return sent > 0, None
+
+    def said_all(self, slot: int) -> None:
+        """Have what comes from now on acknowledged at once: a conversation is over, messages come."""
+        if self._late_acks:
+            self._ack_at_once(self._fd[slot])
 
     def error(self, slot: int) -> str | None:
         """Return why the slot's connection failed, None when it stands."""

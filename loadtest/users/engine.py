@@ -5,7 +5,7 @@
                --every 100 ms--> ledger.close(), a little each time
 
 Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: all that has come and all
-that is due, then a rest of 100 ms, or while clients are on their way of as long as the round had to wait for a core, a
+that is due, then a rest: 100 ms, or while clients are on their way four times what the round had to wait for a core, a
 second at most. A worker that woke for each answer had 0.2 connects of work per wake-up, and the wake-up itself, its
 memory gone from the caches, was the cost: with 56 workers and 56 gateway nodes on two cores rounds brought 8,000
 connects a second instead of 2,000. A worker that rests while nobody wants the core wastes it: with a second of rest

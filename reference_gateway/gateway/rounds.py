@@ -3,9 +3,9 @@
     [rest, then everything that has come] --> [rest, then everything that has come] --> ...
 
 The law: each look finds many sockets ready. A node that wakes for each of them pays for the wake-up, its memory gone
-from the caches, and not for the work; its neighbours pay for it too. The rest blocks the loop and adds to the latency of
-every message: a node rests as long as it had to wait for a core since the last rest, so that nobody rests while a core
-is idle, and one with a core to itself never rests.
+from the caches, and not for the work; its neighbours pay for it too. The rest blocks the loop and adds to the latency
+of every message: a node rests four times as long as it had to wait for a core since the last rest, so that nobody rests
+long while a core is idle, and one with a core to itself never rests.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -58,6 +60,24 @@ def test_client_connects_joins_and_subscribes(make: MakeRig) -> None:
     assert taken["counts"] == {"attempts": 3, "connected": 3, "subscribed": 3}
     assert rig.server.peers[0].heard == ["40", '420["subscribe",{"collection":"room-0"}]']
     assert rig.herd.slots.population[LIVE] == 3
+
+
+def test_conversation_is_acknowledged_late_and_what_comes_after_it_at_once(make: MakeRig) -> None:
+    """TCP_QUICKACK reads 0 where the kernel waits for data to send an acknowledgement with."""
+    rig = make(1, late_acks=True)
+    seen = set()
+
+    def in_session() -> bool:
+        if rig.herd._wires.is_open(0):
+            with socket.socket(fileno=os.dup(rig.herd._wires._fd[0])) as ours:
+                seen.add((rig.state(), ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)))
+        return rig.state() == LIVE
+
+    rig.go()
+    rig.pump(in_session)
+    assert (UPGRADING, 0) in seen or (JOINING, 0) in seen
+    assert (LIVE, 1) in seen
+    assert (LIVE, 0) not in seen
 
 
 def test_schedule_is_kept_to_the_tick_and_lateness_counts_from_it(make: MakeRig) -> None:

@@ -309,6 +309,16 @@ def test_dial_over_loopback_does_not_pace(
     assert control.rstrip(b"\0") == other_congestion
 
 
+def test_acks_come_at_once_from_when_they_are_asked_for(quick: Quick, listener: Listener) -> None:
+    fd, _, _ = listener.dial(quick, None, b"x", late=True)
+    sock = listener.opened[0]
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 0
+    quick.ack_at_once(fd)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        quick.ack_at_once(1 << 20)
+
+
 def test_dial_with_a_congestion_control_that_there_is_not_fails(
     quick: Quick, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

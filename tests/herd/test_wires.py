@@ -59,7 +59,7 @@ class Pair:
         self.server = listen(host, backlog=backlog)
         self.epoll = WatchedPoller()
         self.queue_delay = QueueDelay()
-        self.wires = Wires(self.epoll, self.queue_delay, dial=INTERPRETED.dial)  # its calls are looked at
+        self.wires = Wires(self.epoll, self.queue_delay, quick=INTERPRETED)  # its calls are looked at
         self.wires.grow(8)
         name = f"[{host}]" if ":" in host else host
         self.target = Target.of(f"ws://{name}:{self.server.getsockname()[1]}/")
@@ -546,7 +546,7 @@ def test_poller_that_refuses_closes_what_was_opened(pair: Pair) -> None:
         def register(self, fd: int, eventmask: int) -> None:
             raise OSError(errno.ENOSPC, "no more watches")
 
-    wires = Wires(Full(), QueueDelay(), dial=INTERPRETED.dial)  # type: ignore[arg-type]
+    wires = Wires(Full(), QueueDelay(), quick=INTERPRETED)  # type: ignore[arg-type]
     wires.grow(1)
     for first in (b"", b"first", BIG):
         assert wires.open(0, pair.target, None, first) == (False, "enospc")
