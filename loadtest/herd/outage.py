@@ -53,10 +53,7 @@ class Outage:
         """Record that `slot` lost its transport."""
         flag = self._flags[slot]
         if flag == UP:
-            self.curve.primary_drop(at_ns)
-            self.curve.connected(at_ns, -1)
-            self.curve.acknowledged(at_ns, -1)
-            self.curve.subscribed(at_ns, -1)
+            self.curve.first_loss(at_ns)
         elif flag == OUTSIDE:
             if was_subscribed:
                 self.curve.secondary_drop(at_ns)

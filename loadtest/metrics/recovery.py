@@ -73,6 +73,13 @@ class RecoveryCurve:
         """Count the first drop of `n` members of P; the deltas of the three curves carry the same `t_ns`."""
         _bump(self._fresh.primary, self._key_ms(t_ns), n)
 
+    def first_loss(self, t_ns: int) -> None:
+        """Count the first drop of a member of P, in all three curves too. A deploy says it for everybody at once."""
+        key, fresh = self._key_ms(t_ns), self._fresh
+        fresh.primary[key] = fresh.primary.get(key, 0) + 1
+        for series in (fresh.connected, fresh.acknowledged, fresh.subscribed):
+            series[key] = series.get(key, 0) - 1
+
     def secondary_drop(self, t_ns: int, n: int = 1) -> None:  # noqa: ARG002 - a count needs no time, yet callers have it
         """Count `n` drops after t0 of clients that had recovered or were never in P."""
         self._fresh.secondary += n

@@ -89,12 +89,16 @@ def target_facts(profile: Profile) -> dict[str, Any]:
     }
 
 
+def _harness(workers: int) -> dict[str, Any]:
+    return harness_facts(workers) | {"hot_path": quick.best().name}
+
+
 def manifest_facts(profile: Profile, workers: int, tags: Mapping[str, str]) -> dict[str, Any]:
     """Return what is known before the run begins, with the keys of run.json, without secrets."""
     known = {
         "profile": {"name": profile.name, "sha256": profile.sha256},
         "target": target_facts(profile),
-        "harness": harness_facts(workers) | {"hot_path": quick.best().name},
+        "harness": _harness(workers),
         "connections": {"target": profile.population.connections},
         "tags": dict(tags),
     }
@@ -157,7 +161,7 @@ def summarise(
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             profile={"name": profile.name, "sha256": profile.sha256},
             target=target_facts(profile),
-            harness=harness_facts(len(books.workers)),
+            harness=_harness(len(books.workers)),
             connections=connections,
             fanout=fanout,
             generator=generator,

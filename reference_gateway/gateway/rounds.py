@@ -11,6 +11,7 @@ long while a core is idle, and one with a core to itself never rests.
 from __future__ import annotations
 
 import math
+import socket
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from typing import Final
 
 _LEAST_REST_S: Final = 0.1
 _RESTS_PER_WAIT: Final = 4
-_SCHEDSTAT = Path("/proc/self/schedstat")
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+_SCHEDSTAT: Final = Path("/proc/self/schedstat")
 
 
 def core_wait_s() -> float:
@@ -31,6 +33,17 @@ def core_wait_s() -> float:
         return int(_SCHEDSTAT.read_bytes().split()[1]) / 1e9
     except OSError:  # a kernel without scheduler statistics, or no file left to open
         return math.inf
+
+
+def spare(listener: socket.socket) -> None:
+    """Have the connections of a listener that is in a crowd cost the kernel less; they inherit it.
+
+    They acknowledge with what they answer. On loopback, where there is nothing to congest, they do not pace: BBR, the
+    default of some systems, arms a timer for each segment. Source: tcp(7), TCP_QUICKACK and TCP_CONGESTION.
+    """
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    if listener.getsockname()[0] in _LOOPBACK:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
 
 
 def work_in_rounds(

@@ -36,7 +36,7 @@ from .names import Names
 from .phrases import Phrases
 from .polling import Polling
 from .recovery import Recovery
-from .rounds import work_in_rounds
+from .rounds import spare, work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
-_LOOPBACK = ("127.0.0.1", "::1")
 _DOORS = 8  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
 _KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
@@ -125,9 +124,7 @@ class Node:
             server = await self._loop.create_server(protocol, sock=door, backlog=settings.backlog)
             self._servers.append(server)
         if settings.rest_s:
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # its connections answer with their acks
-            if settings.host in _LOOPBACK:  # BBR, the default of some systems, would arm a timer for each segment
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+            spare(listener)
             work_in_rounds(self._loop, settings.rest_s, self._has_more)
         if self.handover is not None:
             self.handover.open()

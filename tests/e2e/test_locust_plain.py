@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import loadtest
+from loadtest.herd import quick
 from loadtest.results.reader import open_run
 from loadtest.results.schema import validate
 
@@ -123,6 +124,7 @@ def test_master_and_two_workers(locust, gateway) -> None:
     assert master.wait(40) == 0, master.said
     result = assert_complete(master, 250)
     assert result["harness"]["workers"] == 2
+    assert result["harness"]["hot_path"] == quick.best().name
     assert [outcome["expr"] for outcome in result["thresholds"]] == [
         "delivery.throughout.loss == 0",
         "delivery.duplicated == 0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import select
 import socket
 import time
@@ -12,6 +13,7 @@ import gevent
 import pytest
 from gevent import monkey
 
+from loadtest.herd import sharing
 from loadtest.herd.herd import Herd
 from loadtest.herd.quick import MAX_EVENTS
 from loadtest.herd.sharing import VARIABLE
@@ -89,6 +91,24 @@ def test_herd_of_many_workers_works_in_rounds(quiet: bool) -> None:
     watch(herd, 0.4)
     assert 2 <= herd.ticks <= 9
     assert herd.turns <= 2 * herd.ticks
+
+
+@pytest.mark.usefixtures("_crowded")
+@pytest.mark.parametrize(
+    ("waited_s", "fewest", "most"),
+    [
+        pytest.param(0.0, 6, 21, id="nobody wants the core: 50 ms"),
+        pytest.param(0.03, 3, 9, id="120 ms"),
+        pytest.param(math.inf, 2, 6, id="180 ms at most"),
+    ],
+)
+def test_herd_rests_as_long_as_others_want_the_core(
+    monkeypatch: pytest.MonkeyPatch, waited_s: float, fewest: int, most: int
+) -> None:
+    monkeypatch.setattr(sharing.CoreQueue, "waited_s", lambda _: waited_s)
+    herd = CountingHerd(quiet=False)
+    watch(herd, 1.0)
+    assert fewest <= herd.ticks <= most
 
 
 @pytest.mark.usefixtures("_crowded")
