@@ -32,7 +32,6 @@ class Machine:
         buffer_bytes: the smallest buffer that each socket is granted (the larger of receive and send).
         backlog: connections that may wait for a listener.
         kernel: its release.
-        tcp_buckets: of the hash table in which each segment is looked up among all connections.
     """
 
     nofile: int
@@ -50,7 +49,6 @@ class Machine:
     buffer_bytes: int | None = None
     backlog: int | None = None
     kernel: str = ""
-    tcp_buckets: int | None = None
 
 
 def raise_open_files() -> int:
@@ -73,7 +71,6 @@ def read_machine(root: Path = Path("/")) -> Machine:
     files = _numbers(proc / "fs/file-nr")
     tracked, most_tracked = (_number(proc / f"net/netfilter/nf_conntrack_{name}") for name in ("count", "max"))
     tcp_pages = _numbers(proc / "net/ipv4/tcp_mem")
-    buckets = _number(proc / "net/ipv4/tcp_ehash_entries")
     smallest = [_numbers(proc / f"net/ipv4/tcp_{way}mem") for way in ("r", "w")]
     return Machine(
         nofile=soft,
@@ -91,7 +88,6 @@ def read_machine(root: Path = Path("/")) -> Machine:
         buffer_bytes=max((sizes[0] for sizes in smallest if sizes), default=None),
         backlog=_number(proc / "net/core/somaxconn"),
         kernel=os.uname().release,
-        tcp_buckets=None if buckets is None else abs(buckets),  # negative: it is the first network namespace's
     )
 
 

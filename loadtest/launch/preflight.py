@@ -61,9 +61,6 @@ QUEUED_SHARE = 0.25
 PAGE_BYTES = 4096
 LARGE_BUFFER_BYTES = 16_384
 BACKLOG = 4_096
-MOST_PER_BUCKET = 4
-"""Connections in a bucket of the kernel's hash table from which on looking them up is felt: at 1,500,000 in 262,144
-buckets it took 6 % of what a connect over loopback took in all."""
 KERNEL = (4, 5)
 """Linux that binds without a port (4.2, IP_BIND_ADDRESS_NO_PORT) and wakes one of several epolls (4.5)."""
 
@@ -165,7 +162,6 @@ def findings(machine: Machine, demand: Demand) -> list[Finding]:
         tcp_memory(machine, demand),
         smallest_buffer(machine),
         *([backlog(machine, demand)] if demand.served else []),
-        buckets(machine, demand),
         cores(machine, demand),
         kernel(machine),
     ]
@@ -323,25 +319,6 @@ def smallest_buffer(machine: Machine) -> Finding:
         'sysctl -w net.ipv4.tcp_wmem="4096 16384 4194304"',
     )
     return Finding(limit, machine.buffer_bytes, need, ok=False, lines=lines, advice=True)
-
-
-def buckets(machine: Machine, demand: Demand) -> Finding:
-    """Judge the hash table of connections. Its size is chosen when the system starts, or a network namespace is made.
-
-    Source: ip-sysctl, tcp_ehash_entries and tcp_child_ehash_entries; kernel-parameters, thash_entries.
-    """
-    limit, need = "buckets of TCP's hash table", ceil(demand.sockets / MOST_PER_BUCKET)
-    if machine.tcp_buckets is None or need <= machine.tcp_buckets:
-        return Finding(limit, machine.tcp_buckets, need, ok=True, advice=True)
-    wanted = 1 << (demand.sockets - 1).bit_length()
-    choices = (f"thash_entries={wanted} among the kernel's parameters",)
-    lines: tuple[str, ...] = ()
-    if demand.served:  # all on this machine: it may have a network of its own
-        lines = (
-            f"sysctl -w net.ipv4.tcp_child_ehash_entries={wanted}",
-            "unshare --net sh -c 'ip link set lo up && exec \"$@\"' - loadtest run PROFILE --headless",
-        )
-    return Finding(limit, machine.tcp_buckets, need, ok=False, choices=choices, lines=lines, advice=True)
 
 
 def backlog(machine: Machine, demand: Demand) -> Finding:

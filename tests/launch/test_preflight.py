@@ -38,7 +38,6 @@ MACHINE = Machine(
     buffer_bytes=4_096,
     backlog=4_096,
     kernel="6.18.44",
-    tcp_buckets=524_288,
 )
 
 
@@ -85,7 +84,6 @@ def test_findings_of_a_run_that_fits_are_all_ok() -> None:
         "memory of TCP buffers",
         "smallest socket buffer",
         "listen backlog",
-        "buckets of TCP's hash table",
         "cores",
         "kernel",
     ]
@@ -212,7 +210,6 @@ def test_each_limit_is_refused_with_the_line_that_lifts_it(change: dict, text: s
         ({"conntrack_free": 3_999}, "tracked connections", "sysctl -w net.netfilter.nf_conntrack_max=8000"),
         ({"tcp_bytes": 10**6}, "memory of TCP buffers", 'sysctl -w net.ipv4.tcp_mem="2000 3000 4000"'),
         ({"buffer_bytes": 65_536}, "smallest socket buffer", 'sysctl -w net.ipv4.tcp_rmem="4096 131072 6291456"'),
-        ({"tcp_buckets": 1_999}, "buckets of TCP's hash table", "sysctl -w net.ipv4.tcp_child_ehash_entries=8192"),
         ({"backlog": 128}, "listen backlog", "sysctl -w net.core.somaxconn=4096"),
     ],
 )
@@ -222,18 +219,6 @@ def test_what_only_hurts_is_an_advice(change: dict, limit: str, line: str) -> No
     (bad,) = [each for each in found if not each.ok]
     assert (bad.limit, bad.lines[0]) == (limit, line)
     assert len(advices(found)) == 1
-
-
-def test_only_a_run_that_stays_on_this_machine_is_offered_a_network_of_its_own() -> None:
-    crowded = replace(MACHINE, tcp_buckets=1_000)
-    here, elsewhere = (
-        next(each for each in findings(crowded, demand) if each.limit.startswith("buckets"))
-        for demand in (Demand(3_000, workers=1, served=3_000), Demand(6_000, workers=1, sources=2))
-    )
-    assert here.need == elsewhere.need == 1_500
-    assert here.choices == elsewhere.choices == ("thash_entries=8192 among the kernel's parameters",)
-    assert here.lines[1] == "unshare --net sh -c 'ip link set lo up && exec \"$@\"' - loadtest run PROFILE --headless"
-    assert elsewhere.lines == ()
 
 
 def test_what_the_kernel_does_not_say_is_no_refusal() -> None:
