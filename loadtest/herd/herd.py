@@ -49,7 +49,7 @@ class Herd:
         poller: an empty epoll-like object, owned by this herd from now on.
         opening: how a connection becomes a session. ledger: None for a herd that only publishes.
         policy: when a lost client comes back. rng: its jitter. hooks: told of every event; without them it is faster.
-        quick: how the two hottest steps are done; the best there is unless told otherwise.
+        quick: how the hottest steps are done; the best there is unless told otherwise.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class Herd:
         if not frames:
             self._all_subscribed(slot, now_ns)
         elif self.transmit(slot, frames):
-            self._wires.said_all(slot)
+            self._wires.ack_at_once(slot)
             patience = self._settings.subscribe_ns if self._dialect.acked_subscribe else self._settings.settle_ns
             self._timers.arm(slot, now_ns + patience)
 

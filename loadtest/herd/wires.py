@@ -83,8 +83,8 @@ class Wires:
             self._outbox[slot] = bytearray(first[sent:])
         return sent > 0, None
 
-    def said_all(self, slot: int) -> None:
-        """Have what comes from now on acknowledged at once: a conversation is over, messages come."""
+    def ack_at_once(self, slot: int) -> None:
+        """End late acknowledgements, if there are any: the conversation is over, messages come."""
         if self._late_acks:
             self._ack_at_once(self._fd[slot])
 

@@ -36,6 +36,7 @@ from loadtest.herd.poller import Poller
 from loadtest.herd.quick import MAX_EVENTS
 from loadtest.metrics.histogram import Histogram
 from loadtest.metrics.receive_queue import ReceiveQueue
+from loadtest.users.core_queue import CoreQueue
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Engine:
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
         self._in_rounds = sharing.are_many()
-        self._core_queue = sharing.CoreQueue()
+        self._core_queue = CoreQueue()
         self._busy_s = TICK_S
         self._again = loop.timer(0)
         self._unfinished: list[Herd] = []

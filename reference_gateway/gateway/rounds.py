@@ -35,7 +35,7 @@ def core_wait_s() -> float:
         return math.inf
 
 
-def spare(listener: socket.socket) -> None:
+def spare_kernel(listener: socket.socket) -> None:
     """Have the connections of a listener that is in a crowd cost the kernel less; they inherit it.
 
     They acknowledge with what they answer. On loopback, where there is nothing to congest, they do not pace: BBR, the

@@ -36,7 +36,7 @@ from .names import Names
 from .phrases import Phrases
 from .polling import Polling
 from .recovery import Recovery
-from .rounds import spare, work_in_rounds
+from .rounds import spare_kernel, work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tokens import Tokens
@@ -124,7 +124,7 @@ class Node:
             server = await self._loop.create_server(protocol, sock=door, backlog=settings.backlog)
             self._servers.append(server)
         if settings.rest_s:
-            spare(listener)
+            spare_kernel(listener)
             work_in_rounds(self._loop, settings.rest_s, self._has_more)
         if self.handover is not None:
             self.handover.open()

@@ -7,7 +7,7 @@ import itertools
 import math
 import socket
 
-from reference_gateway.gateway.rounds import core_wait_s, spare, work_in_rounds
+from reference_gateway.gateway.rounds import core_wait_s, spare_kernel, work_in_rounds
 
 
 def looks(rest_s: float, for_s: float, *, more: bool = False, waits_s: float = math.inf) -> int:
@@ -67,7 +67,7 @@ def test_node_without_looks_whenever_something_is_there() -> None:
 def test_connections_of_a_crowded_node_inherit_what_spares_the_kernel() -> None:
     """TCP_QUICKACK reads 0 where an acknowledgement waits for data, from the first data sent on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        spare(listener)
+        spare_kernel(listener)
         with socket.create_connection(listener.getsockname()) as client:
             served, _ = listener.accept()
             with served:

@@ -13,10 +13,10 @@ import gevent
 import pytest
 from gevent import monkey
 
-from loadtest.herd import sharing
 from loadtest.herd.herd import Herd
 from loadtest.herd.quick import MAX_EVENTS
 from loadtest.herd.sharing import VARIABLE
+from loadtest.users.core_queue import CoreQueue
 from loadtest.users.engine import Engine
 
 REALLY_SLEEP = monkey.get_original("time", "sleep")
@@ -105,7 +105,7 @@ def test_herd_of_many_workers_works_in_rounds(quiet: bool) -> None:
 def test_herd_rests_as_long_as_others_want_the_core(
     monkeypatch: pytest.MonkeyPatch, waited_s: float, fewest: int, most: int
 ) -> None:
-    monkeypatch.setattr(sharing.CoreQueue, "waited_s", lambda _: waited_s)
+    monkeypatch.setattr(CoreQueue, "waited_s", lambda _: waited_s)
     herd = CountingHerd(quiet=False)
     watch(herd, 1.0)
     assert fewest <= herd.ticks <= most
