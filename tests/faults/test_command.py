@@ -92,7 +92,7 @@ print(pid.read_text().strip(), running.dead)
 
 
 def test_killed_harness_takes_the_command_along_which_can_clean_up_and_not_what_it_had_left(tmp_path: Path) -> None:
-    begun = f"echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid"
+    begun = f"echo $! $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids"
     trapping = f"trap 'echo back > {tmp_path}/taken; exit' TERM; sleep 60 & {begun}; wait"
     code = f"""
 import sys
@@ -104,9 +104,10 @@ command("{trapping}").apply(Context())
 """
     with subprocess.Popen([sys.executable, "-c", code]) as harness:
         deadline = time.monotonic() + 20
-        while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        while not (tmp_path / "pids").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         harness.kill()
-    assert gone(int((tmp_path / "pid").read_text()))
+    asleep, shell = (tmp_path / "pids").read_text().split()
+    assert gone(int(asleep)) and gone(int(shell))  # the shell is the one that takes back, after its child is dead
     assert (tmp_path / "taken").read_text() == "back\n"
     os.kill(int((tmp_path / "left").read_text()), signal.SIGTERM)  # raises if it was not there
