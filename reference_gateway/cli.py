@@ -65,6 +65,9 @@ def up(
         str, typer.Option(help="Gateway version; several as A+B, the first gets all clients at first.")
     ] = "bifrost-1",
     nodes: Annotated[int, typer.Option(help="Gateway nodes per version.")] = 1,
+    tables: Annotated[
+        int, typer.Option(help="Descriptor tables of each node, each up to the limit of open files; bifrost-1 alone.")
+    ] = 1,
     host: Annotated[
         str, typer.Option(help="Address godserver and gateways listen on; the rest is always loopback.")
     ] = "127.0.0.1",
@@ -138,6 +141,7 @@ def up(
     config = StackConfig(
         versions=find_versions(version),
         nodes=nodes,
+        tables=tables,
         host=host,
         port_base=port_base,
         ready_file=ready_file,

@@ -6,9 +6,11 @@ starts it.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from reference_gateway.errors import SettingError
 
@@ -36,6 +38,15 @@ def read_path(env: Mapping[str, str], name: str) -> Path | None:
     """Return the path in the variable `name`, None when it is missing or empty."""
     value = env.get(name, "")
     return Path(value) if value else None
+
+
+def has_address(url: str) -> bool:
+    """Say whether nobody has to look up a name to reach `url`."""
+    try:
+        host = urlsplit(url).hostname
+        return not host or bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def read_number(env: Mapping[str, str], name: str, default: float | None, low: float, high: float) -> float:

@@ -45,6 +45,9 @@ CONNECT_BUDGET_NS = 4 * NS_PER_MS
 class Herd:
     """Hold connections, keep them alive, bring them back, and account for every message.
 
+    Attributes:
+        thread: the kernel's number of the thread in which its turns run; 0: whichever calls.
+
     Args:
         poller: an empty epoll-like object, owned by this herd from now on.
         opening: how a connection becomes a session. ledger: None for a herd that only publishes.
@@ -69,6 +72,7 @@ class Herd:
         quick: Quick | None = None,
     ) -> None:
         self._quick = quick or best()
+        self.thread = 0
         self.poller = poller
         self.account = Account()
         self.ledger = ledger
@@ -144,6 +148,10 @@ class Herd:
             self._leave(slot, now)
             self.put_to_rest(slot)
             self.afflicting.forget(slot)
+
+    def close(self) -> None:
+        """Give up the poller; nothing is to be asked of the herd any more."""
+        self.poller.close()
 
     def put_to_rest(self, slot: int) -> None:
         """Have a slot that has no connection stay idle."""

@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from loadtest.clock import NS_PER_S
 from loadtest.errors import UsageError
 
+SPARE_SHARE = 0.1
+"""Share of a process's file limit that is left alone: its own files, ZMQ, reconnects that overlap."""
 RESERVED_FILES = 16
 """Open files that connections leave to everything else in a process: a log, a lookup, a look at its own memory."""
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -63,6 +65,11 @@ _LINGER_RESET = struct.pack("ii", 1, 0)
 def reason_of(number: int | None) -> str:
     """Return the failure class of an errno."""
     return _REASONS.get(number or 0) or errno.errorcode.get(number or 0, "unknown").lower()
+
+
+def usable_files(nofile: int) -> int:
+    """Return how many connections one descriptor table may hold under a limit of `nofile` open files."""
+    return max(1, int(nofile * (1 - SPARE_SHARE)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Crew:
         run_id: str,
         workers: int,
         publishers: int,
+        tables: int = 1,
         log_dir: Path,
         grace_s: float = 5.0,
         entry: str = ENTRY,
@@ -62,13 +63,13 @@ class Crew:
         """Start the nursery; `child` belongs into the run's `Children`, stopped with more time than `grace_s`.
 
         Args:
-            workers: herd workers; publishers: publisher workers.
+            workers: herd workers; publishers: publisher workers. tables: descriptor tables of each herd worker.
             log_dir: one log per worker, and nursery.log, nursery.out.
         """
         out_path = log_dir / "nursery.out"
         argv = [sys.executable, "-m", "loadtest.launch.nursery"]
         argv += ["--master-host", master_host, "--master-port", str(master_port), "--profile", str(profile_path)]
-        argv += ["--run-id", run_id, "--workers", str(workers), "--publishers", str(publishers)]
+        argv += ["--run-id", run_id, "--workers", str(workers), "--tables", str(tables), "--publishers", str(publishers)]
         argv += ["--log-dir", str(log_dir), "--grace", str(grace_s), "--entry", entry]
         return cls(start_child("nursery", argv, log_path=log_dir / "nursery.log", out_path=out_path), out_path)
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtest.users import descriptor_table
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -32,6 +34,7 @@ class Machine:
         buffer_bytes: the smallest buffer that each socket is granted (the larger of receive and send).
         backlog: connections that may wait for a listener.
         kernel: its release.
+        tables: descriptor tables that one process can have.
     """
 
     nofile: int
@@ -49,6 +52,7 @@ class Machine:
     buffer_bytes: int | None = None
     backlog: int | None = None
     kernel: str = ""
+    tables: int = 1
 
 
 def raise_open_files() -> int:
@@ -88,6 +92,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         buffer_bytes=max((sizes[0] for sizes in smallest if sizes), default=None),
         backlog=_number(proc / "net/core/somaxconn"),
         kernel=os.uname().release,
+        tables=descriptor_table.MOST if descriptor_table.are_possible() else 1,
     )
 
 

@@ -18,14 +18,18 @@ from dataclasses import dataclass
 from math import ceil
 
 from loadtest.herd.addresses import SAFE_PER_PAIR
+from loadtest.herd.sharing import MANY
+from loadtest.herd.sockets import SPARE_SHARE, usable_files
 from loadtest.launch.machine import Machine
 
-SPARE_SHARE = 0.1
-"""Share of a process's file limit that is left alone: its own files, ZMQ, reconnects that overlap."""
 WORTH_A_WORKER = 500
 """Connections below which one more process costs more than it brings."""
+CROWDED_WORKERS_PER_CORE = 2
+"""Workers where one table each would be more than four a core: processes cost the core's caches, threads do not."""
 UNEVEN = 1.2
 """How much more than its share one of several relays gets at most: the kernel deals connections by a hash."""
+UNEVEN_TABLES = 1.03
+"""The same of several descriptor tables of one gateway node: three standard deviations of 10,000."""
 NODE_FILES = 256
 """Open files that a gateway node of the reference stack keeps for itself before it calls itself full."""
 
@@ -81,6 +85,8 @@ class Demand:
     """Connections that a target on this machine holds; 0: the target is elsewhere."""
     nodes: int = 0
     """Gateway processes that are started for the run and share the connections served."""
+    tables: int = 1
+    """Descriptor tables of each of them."""
     relays: int = 0
     """Relay processes between clients and gateways, which share the connections and hold two ends of each."""
 
@@ -120,11 +126,6 @@ def amount(value: int | str | None) -> str:
     return "unknown" if value is None else f"{value:,}" if isinstance(value, int) else value
 
 
-def usable_files(nofile: int) -> int:
-    """Return how many connections one process may hold under a limit of `nofile` open files."""
-    return max(1, int(nofile * (1 - SPARE_SHARE)))
-
-
 def per_pair(ports: int) -> int:
     """Return how many connections one (source, destination) pair may carry, given its ephemeral ports."""
     return min(MOST_PER_PAIR, ports * SAFE_PER_PAIR // DEFAULT_PORTS)
@@ -135,14 +136,25 @@ def connections_of_largest(connections: int, workers: int, herd_size: int) -> in
     return min(connections, ceil(ceil(connections / herd_size) / max(1, workers)) * herd_size)
 
 
-def workers_for(connections: int, nofile: int, cores: int, herd_size: int = 1) -> int:
+def tables_for(connections: int, nofile: int, herd_size: int = 1) -> int:
+    """Return how many descriptor tables hold `connections`: whole herds."""
+    return ceil(ceil(connections / herd_size) / max(1, usable_files(nofile) // herd_size))
+
+
+def workers_for(connections: int, nofile: int, cores: int, herd_size: int = 1, tables: int = 1) -> int:
     """Return how many herd workers a run gets by itself.
 
     Enough that none exceeds its files, and one per core where that leaves each at least 500 connections; never more
-    than there are herds. A herd larger than a process may hold cannot be helped here: `findings` refuses it.
+    than there are herds. Where that would crowd the cores, as few as carry the load, with several descriptor tables
+    each. A herd larger than a table may hold cannot be helped here: `findings` refuses it.
+
+    Args:
+        tables: how many descriptor tables a worker can have.
     """
     herds = ceil(connections / herd_size)
-    for_files = ceil(herds / max(1, usable_files(nofile) // herd_size))
+    for_files = tables_for(connections, nofile, herd_size)
+    if for_files > MANY * cores:
+        for_files = max(min(for_files, CROWDED_WORKERS_PER_CORE * cores), ceil(for_files / tables))
     for_cores = min(cores, max(1, connections // WORTH_A_WORKER))
     return max(1, min(herds, max(for_files, for_cores)))
 
@@ -175,21 +187,38 @@ def open_files(machine: Machine, demand: Demand) -> Finding:
     if need <= machine.nofile:
         return Finding(limit, machine.nofile, need, ok=True)
     if usable_files(machine.nofile) < demand.herd_size:
+        need = ceil(demand.herd_size / (1 - SPARE_SHARE))
         choice = f"population.herd_size of at most {usable_files(machine.nofile)}"
     else:
-        choice = f"--workers {workers_for(demand.connections, machine.nofile, machine.cores, demand.herd_size)}"
+        tables = tables_for(largest, machine.nofile, demand.herd_size)
+        if tables <= machine.tables:
+            return Finding(limit, machine.nofile, f"{need:,} in {tables} descriptor tables", ok=True)
+        fewest = tables_for(demand.connections, machine.nofile, demand.herd_size)
+        choice = f"--workers {ceil(fewest / machine.tables)}"
     return Finding(limit, machine.nofile, need, ok=False, choices=(choice,), lines=file_lines(machine, need))
 
 
 def node_files(machine: Machine, demand: Demand) -> Finding:
     """Judge the file limit of a gateway node that inherits it from us."""
-    limit, need = "open files per gateway node", ceil(demand.served / demand.nodes) + NODE_FILES
+    limit, need = "open files per gateway node", node_files_needed(demand.served, demand.nodes, demand.tables)
     if need <= machine.nofile:
         return Finding(limit, machine.nofile, need, ok=True)
     choices: tuple[str, ...] = ()
     if machine.nofile > NODE_FILES:
-        choices = (f"target.nodes of at least {ceil(demand.served / (machine.nofile - NODE_FILES))}",)
+        tables = node_tables_for(demand.served, machine.nofile)
+        choices = (f"target.nodes of at least {ceil(tables / demand.tables)}",)
     return Finding(limit, machine.nofile, need, ok=False, choices=choices, lines=file_lines(machine, need))
+
+
+def node_files_needed(served: int, nodes: int, tables: int) -> int:
+    """Return how many files a descriptor table of a gateway node has to open; chance deals clients to tables."""
+    uneven = UNEVEN_TABLES if tables > 1 else 1.0
+    return ceil(uneven * served / (nodes * tables)) + NODE_FILES
+
+
+def node_tables_for(served: int, nofile: int) -> int:
+    """Return how many descriptor tables of gateway nodes hold `served` connections."""
+    return max(1, ceil(served / max(1, nofile - NODE_FILES)))
 
 
 def relays_for(connections: int, nofile: int) -> int:

@@ -38,7 +38,7 @@ from loadtest.launch.machine import raise_open_files, read_machine
 from loadtest.launch.probe import probe_all
 from loadtest.launch.relaying import Relays
 from loadtest.launch.stack import ReferenceStack
-from loadtest.launch.staffing import Staff, check, files_of_fullest, refuse, relay_processes, staff_for
+from loadtest.launch.staffing import Staff, check, files_of_fullest, files_of_herd, refuse, relay_processes, staff_for
 from loadtest.metrics import thresholds
 from loadtest.model.profiled import stack_limits
 from loadtest.pacing.phases import Phase
@@ -179,6 +179,7 @@ class _Session:
                 relays=() if relays is None else relays.remotes,
                 memory_before=memory_before,
                 files=0 if self._options.force else files_of_fullest(self._profile, staff),
+                herd_files=files_of_herd(self._profile),
                 patience_s=self._options.expect_timeout_s if staff.expects else WORKERS_TIMEOUT_S,
             )
             conductor = Conductor(cast(MasterRunner, self._environment.runner), recorder, faults, surroundings)
@@ -209,7 +210,7 @@ class _Session:
         folder.write_manifest(manifest_facts(self._profile, workers, self._options.tags))
 
     def _start_master(self, staff: Staff) -> None:
-        patience_s = self._options.lost_after_s or silence_s(share_of(staff.workers))
+        patience_s = self._options.lost_after_s or silence_s(share_of(staff.herds))
         runners.HEARTBEAT_LIVENESS = max(1, round(patience_s))  # heartbeats, one a second
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER  # Locust would deal a lost worker's users to the others
         bind = self._options.bind
@@ -238,6 +239,7 @@ class _Session:
                     profile_path=folder.path / "profile.toml",
                     run_id=folder.run_id,
                     workers=staff.workers,
+                    tables=staff.tables,
                     publishers=staff.publishers,
                     log_dir=folder.logs_dir,
                 )
@@ -319,6 +321,7 @@ def _stack_flags(profile: Profile) -> list[str]:
     """Return the flags of `reference-gateway up` that a profile's [target] and [scale] ask for."""
     target = profile.target
     flags = {
+        "--tables": target.tables if target.tables > 1 else None,
         "--ping-interval": target.ping_interval_s,
         "--ping-timeout": target.ping_timeout_s,
         "--admit": target.admit_per_s,

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from loadtest.errors import UsageError
 from loadtest.herd.addresses import automatic, expand
+from loadtest.herd.sockets import SPARE_SHARE
 from loadtest.launch import preflight
 from loadtest.launch.address import LOOPBACK, Address, is_loopback
 from loadtest.launch.machine import Machine
@@ -22,12 +23,21 @@ from loadtest.profile.model import Profile
 
 @dataclass(frozen=True)
 class Staff:
-    """Worker processes of a run. `workers` hold connections, `publishers` publish; `expected_*` join from elsewhere."""
+    """Worker processes of a run. `workers` hold connections, `publishers` publish; `expected_*` join from elsewhere.
+
+    tables: descriptor tables of each worker that we start, each with herds of its own.
+    """
 
     workers: int
     publishers: int = 0
     expected_workers: int = 0
     expected_publishers: int = 0
+    tables: int = 1
+
+    @property
+    def herds(self) -> int:
+        """Return how many herds share this machine: one in each table."""
+        return self.workers * self.tables
 
     @property
     def all_workers(self) -> int:
@@ -58,13 +68,18 @@ def staff_for(
     """
     if workers == 0 and not expected_workers:
         raise UsageError("--workers 0: nobody holds the connections; say --expect-workers N too")
+    population = profile.population
+    herd_size = min(population.herd_size, population.connections)
     if workers is None:
-        population = profile.population
-        herd_size = min(population.herd_size, population.connections)
-        needed = preflight.workers_for(population.connections, machine.nofile, machine.cores, herd_size)
+        needed = preflight.workers_for(
+            population.connections, machine.nofile, machine.cores, herd_size, tables=machine.tables
+        )
         workers = 0 if expected_workers else needed
+    workers = min(workers, profile.herds)
+    largest = preflight.connections_of_largest(population.connections, workers + expected_workers, herd_size)
+    tables = preflight.tables_for(largest, machine.nofile, herd_size)
     own_publisher = profile.publishes and not expected_publishers
-    return Staff(min(workers, profile.herds), int(own_publisher), expected_workers, expected_publishers)
+    return Staff(workers, int(own_publisher), expected_workers, expected_publishers, tables)
 
 
 def demand_of(profile: Profile, staff: Staff) -> preflight.Demand:
@@ -86,6 +101,7 @@ def demand_of(profile: Profile, staff: Staff) -> preflight.Demand:
         destinations=target.nodes if target.stack else max(1, len(target.urls)),
         served=population.connections if on_loopback else 0,
         nodes=target.nodes if target.stack else 0,
+        tables=target.tables,
     )
 
 
@@ -94,7 +110,12 @@ def files_of_fullest(profile: Profile, staff: Staff) -> int:
     population = profile.population
     herd_size = min(population.herd_size, population.connections)
     largest = preflight.connections_of_largest(population.connections, staff.all_workers, herd_size)
-    return ceil(largest / (1 - preflight.SPARE_SHARE))
+    return ceil(largest / (1 - SPARE_SHARE))
+
+
+def files_of_herd(profile: Profile) -> int:
+    """Return how many files one herd takes, which no two descriptor tables share."""
+    return ceil(min(profile.population.herd_size, profile.population.connections) / (1 - SPARE_SHARE))
 
 
 def relay_processes(profile: Profile, machine: Machine) -> int:

@@ -71,7 +71,7 @@ def aim_at(data: dict[str, Any], url: str, overrides: Iterable[str]) -> None:
     """
     target = data.get("target")
     target = target if isinstance(target, dict) else {}
-    of_stack = ("stack", "nodes", "bootstrap", "version", "ping_interval", "ping_timeout", "admit")
+    of_stack = ("stack", "nodes", "tables", "bootstrap", "version", "ping_interval", "ping_timeout", "admit")
     kept = {key: value for key, value in target.items() if key not in of_stack}
     if any(override.partition("=")[0].strip() == "target.version" for override in overrides):
         kept["version"] = target.get("version")

@@ -86,6 +86,12 @@ class Target(Section):
         default=None, description="Reference stack: version to start. Any other target: a label recorded in the result."
     )
     nodes: int = Field(default=1, ge=1, le=1000, description="Gateway nodes of the reference stack.")
+    tables: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Reference stack: descriptor tables of each node; each holds what one process may open files.",
+    )
     ping_interval_s: Seconds | None = Field(
         default=None,
         alias="ping_interval",

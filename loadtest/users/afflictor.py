@@ -44,13 +44,15 @@ class Afflictor:
         """Begin, and say at how many connections."""
         hit, error = 0, ""
         try:
-            hit = sum(self._begin(herd, data) for herd in self._herds())
+            herds = list(self._herds())
+            hit = sum(self._begin(herd, data, place, len(herds)) for place, herd in enumerate(herds))
         except (LoadtestError, OSError) as failed:
             error = str(failed)
         self._say(messages.AFFLICTED, {"id": data["id"], "act": "afflict", "hit": hit, "error": error})
 
-    def _begin(self, herd: Herd, data: Mapping[str, Any]) -> int:
-        number, of = self._place()
+    def _begin(self, herd: Herd, data: Mapping[str, Any], place: int, herds: int) -> int:
+        worker, workers = self._place()
+        number, of = worker * herds + place, workers * herds
         own = {"place": number, "seed": f"{data['seed']}/{data['id']}/{number}"}
         if "number" in data:
             own["count"] = data["number"] // of + (number < data["number"] % of)

@@ -92,13 +92,17 @@ def tls_context(profile: Profile) -> ssl.SSLContext | None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a worker must know beyond the profile. `worker` counts from 0 over all workers of the run."""
+    """What a worker must know beyond the profile. `worker` counts from 0 over all `workers` of the run.
+
+    workers: each herd of a worker that has several counts as one. part: which herd of its worker, from 0.
+    """
 
     profile: Profile
     run: str
     worker: int = 0
     workers: int = 1
     clock: Clock = now_ns
+    part: int = 0
 
 
 def make_herd(
@@ -142,7 +146,7 @@ def make_herd(
         sources=_sources(profile, first, plan.worker, connections, listening=listening),
         settings=_settings(plan, listening=listening),
         ledger=make_ledger(profile) if listening else None,
-        rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}"),
+        rng=random.Random(f"{profile.seed}/{plan.worker}/{listening}" + (f"/{plan.part}" if plan.part else "")),
         hooks=hooks,
         clock=plan.clock,
     )

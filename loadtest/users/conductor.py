@@ -38,7 +38,8 @@ class Surroundings:
     deaths: returns (pid, sentence) of workers that ended since the last call. stack_death: says why the stack under
     test is gone, or None; relay_death the same of a relay, which is ours. control: of a stack that was started for this
     run. memory_before: bytes available on the machine before anything was started; 0 = unknown. patience_s: how long to
-    wait for the workers. files: how many each herd worker has to be able to open; 0 = whatever they can.
+    wait for the workers. files: how many each herd worker has to be able to open, whole herds of `herd_files` in each
+    of its descriptor tables; 0 = whatever they can.
     """
 
     workers: int
@@ -51,6 +52,7 @@ class Surroundings:
     memory_before: int = 0
     patience_s: float = WORKERS_TIMEOUT_S
     files: int = 0
+    herd_files: int = 0
 
 
 class Conductor:
@@ -139,7 +141,8 @@ class Conductor:
         """
         need = self._around.files
         workers = [info for info in self._record.bridge.workers.values() if info.remote and info.role != "publisher"]
-        short = sorted({f"{info.host} ({info.files:,})" for info in workers if 0 < info.files < need})
+        whole = self._around.herd_files
+        short = sorted({f"{info.host} ({info.files:,})" for info in workers if 0 < info.most_files(whole) < need})
         if short:
             raise UsageError(
                 f"open files per process: {need:,} needed, fewer there on {', '.join(short)}; more workers"

@@ -1,6 +1,6 @@
 """How much others want the core that this process runs on.
 
-    kernel's scheduler --/proc/self/schedstat--> CoreQueue --> engine: how long it rests between two rounds
+    kernel's scheduler --/proc/self/task/N/schedstat--> CoreQueue --> engine: how long it rests between two rounds
 
 Law: where the kernel does not tell, the core is wanted without end: whoever asks then rests as long as it may.
 """
@@ -14,14 +14,17 @@ from loadtest.clock import NS_PER_S
 
 
 class CoreQueue:
-    """How long the main thread of this process waited for a core while it had work. Make it after the fork.
+    """How long a thread of this process waited for a core while it had work. Make it after the fork.
+
+    Args:
+        thread: the kernel's number of it; 0: the main thread.
 
     Source: proc_pid_schedstat, second field ("time spent waiting on a runqueue", in nanoseconds). Cost: 1 us.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, thread: int = 0) -> None:
         try:
-            self._file = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(f"/proc/self/task/{thread or os.getpid()}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # a kernel without scheduler statistics
             self._file = -1
         self._waited_ns = self._read()

@@ -4,7 +4,7 @@
                --every 10 ms--> herd.tick(), loop lag         (finer if a herd asks; 100 ms while all are in session)
                --every 100 ms--> ledger.close(), a little each time
 
-Where many workers share a core (`herd.sharing`), herds have no watcher and work in rounds: all that has come and all
+Where many herds share a core (`herd.sharing`), they have no watcher and work in rounds: all that has come and all
 that is due, then a rest: 100 ms, or while clients are on their way four times what the round had to wait for a core, a
 second at most. A worker that woke for each answer had 0.2 connects of work per wake-up, and the wake-up itself, its
 memory gone from the caches, was the cost: with 56 workers and 56 gateway nodes on two cores rounds brought 8,000
@@ -23,6 +23,7 @@ import gc
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +45,8 @@ TICK_S = 0.01
 QUIET_TICK_S = 0.1
 LEAST_REST_S = 0.05
 RESTS_PER_WAIT = 4
-MOST_REST_S_PER_WORKER = 0.036
-"""Seconds between two rounds while clients are on their way; the most of them for each worker that shares the core."""
+MOST_REST_S_PER_HERD = 0.036
+"""Seconds between two rounds while clients are on their way; the most of them for each herd that shares the core."""
 MOST_MISSED = 1_000
 CLOSE_S = 0.1
 GC_THRESHOLDS = 100_000, 50, 100
@@ -75,10 +76,10 @@ class Engine:
         self._longest_collection_ns = 0
         loop = gevent.get_hub().loop
         self._in_rounds = sharing.are_many()
-        self._core_queue = CoreQueue()
+        self._core_queues = {0: CoreQueue()}
         self._busy_s = TICK_S
         self._again = loop.timer(0)
-        self._unfinished: list[Herd] = []
+        self._unfinished: deque[Herd] = deque()
         self._tick_s = TICK_S
         self._expected_ns = now_ns() + round(self._tick_s * NS_PER_S)
         self._timer = loop.timer(self._tick_s, repeat=self._tick_s)
@@ -95,18 +96,24 @@ class Engine:
             watcher.start(self._turn, herd)
             self._tick_as_fine_as(herd.tick_s)
         self._watchers[id(herd)] = watcher
+        if herd.thread not in self._core_queues:
+            self._core_queues[herd.thread] = CoreQueue(herd.thread)
 
     def _tick_as_fine_as(self, tick_s: float) -> None:
         """From the next tick on, tick at least that often while clients are on their way."""
         self._busy_s = min(self._busy_s, tick_s)
 
     def remove(self, herd: Herd) -> None:
-        """Give `herd` no more turns; its poller is closed."""
+        """Give `herd` no more turns; it is closed."""
         watcher = self._watchers.pop(id(herd))
         watcher.stop()
         watcher.close()
         self.herds.remove(herd)
-        herd.poller.close()
+        if herd in self._unfinished:
+            self._unfinished.remove(herd)
+        if herd.thread:
+            self._core_queues.pop(herd.thread).close()
+        herd.close()
 
     def stop(self) -> None:
         """Give no more turns. The herds' sockets stay as they are."""
@@ -118,7 +125,8 @@ class Engine:
             watcher.close()
         self._watchers.clear()
         os.close(self._statm)
-        self._core_queue.close()
+        for queue in self._core_queues.values():
+            queue.close()
         gc.callbacks.remove(self._on_gc)
 
     def _turn(self, herd: Herd) -> None:
@@ -135,9 +143,8 @@ class Engine:
         )  # each missed tick waited as long as was left
         self._pace()
         self._expected_ns = now + round(self._tick_s * NS_PER_S)
-        for herd in self.herds:
-            if herd not in self._unfinished:
-                self._due(herd)
+        self._unfinished.extend(herd for herd in self.herds if herd not in self._unfinished)
+        self._go_on()
         if now >= self._close_at_ns:
             self._close_at_ns = now + round(CLOSE_S * NS_PER_S)
             self._close()
@@ -155,29 +162,30 @@ class Engine:
 
     def _rest_s(self) -> float:
         """Return how long to rest now while clients are on their way."""
-        most_s = MOST_REST_S_PER_WORKER * sharing.workers_per_core()
-        return max(LEAST_REST_S, min(most_s, RESTS_PER_WAIT * self._core_queue.waited_s()))
+        most_s = MOST_REST_S_PER_HERD * sharing.herds_per_core()
+        waited_s = sum(queue.waited_s() for queue in self._core_queues.values())
+        return max(LEAST_REST_S, min(most_s, RESTS_PER_WAIT * waited_s))
 
     def _due(self, herd: Herd) -> None:
-        """Do what is due for `herd`, in a round what has come as well; more of it at the loop's next pass."""
+        """Do what is due for `herd`, in a round what has come as well; more of it at a later pass of the loop."""
         try:
             more = self._in_rounds and herd.turn() == MAX_EVENTS
             more |= herd.tick()
             more |= self._in_rounds and herd.turn() == MAX_EVENTS  # on one host the dialled ones are there already
             if more:
                 self._unfinished.append(herd)
-                self._again.start(self._go_on)
         except Exception:  # noqa: BLE001 - as above
             self._report("tick")
 
     def _go_on(self) -> None:
-        """Go on where a bounded turn has left work over, at the loop's next pass.
+        """Do what is due for one herd, and at the loop's next pass for the next, or more where work was left over.
 
         By a timer, not a callback: gevent runs up to 50 callbacks in a row before it looks at timers and sockets again.
         """
-        unfinished, self._unfinished = self._unfinished, []
-        for herd in unfinished:
-            self._due(herd)
+        if self._unfinished:
+            self._due(self._unfinished.popleft())
+        if self._unfinished:
+            self._again.start(self._go_on)
 
     def _close(self) -> None:
         try:

@@ -163,14 +163,18 @@ class HerdUser(User):
         profile = profile_of(self.environment, type(self))
         size = herd_size(type(self), profile)
         wanted = [name for name in _HOOKS if getattr(type(self), name) is not getattr(HerdUser, name)]
-        everybody = profile.population.connections
-        share = -(-everybody // bridge.of) + size
+        users = -(-profile.population.connections // size)
+        share = -(-users // bridge.of) * size
         hooks = bridge.hooks.setdefault(type(self), HooksOfClass()) if wanted else None
         kind = self.herd_kind(profile)
-        self.herd = bridge.herd(type(self), profile, listening=True, hooks=hooks, connections=share, kind=kind)
         self.dialect = make_dialect(profile)
-        vacant = bridge.vacant.get(type(self))
-        self.slots = vacant.pop() if vacant else self.herd.add(self._enlist(size, profile))
+        if vacant := bridge.vacant.get(type(self)):
+            self.herd, self.slots = vacant.pop()
+        else:
+            self.herd = bridge.herd(
+                type(self), profile, listening=True, hooks=hooks, connections=share, size=size, kind=kind
+            )
+            self.slots = self.herd.add(self._enlist(size, profile))
         if isinstance(hooks, HooksOfClass):
             hooks.add(self)
             self._greenlet_of_hooks = gevent.spawn(self._run_hooks)
@@ -208,7 +212,7 @@ class HerdUser(User):
             self._greenlet_of_hooks.kill(block=False)
         if self.slots:
             self.herd.release(self.slots)
-            bridge_of(self.environment).vacant.setdefault(type(self), []).append(self.slots)
+            bridge_of(self.environment).vacant.setdefault(type(self), []).append((self.herd, self.slots))
 
     # --- hooks -------------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class WorkerInfo:
     """A worker that introduced itself. `number` counts from 0 over all; `of_role` within its role.
 
     pid: 0 for a remote worker: a pid means something on its own machine only.
-    files: how many it may open; 0: it did not say.
+    files: how many it may open in each of its `tables`; 0: it did not say.
     clock_offset_ns: what it adds to its clock to have the master's. clock_error_ns: the largest error of that so far.
     planned: it has its place in this run; under plain Locust a worker may come later and wait for the next.
     """
@@ -65,9 +65,14 @@ class WorkerInfo:
     lost: str = ""
     remote: bool = False
     files: int = 0
+    tables: int = 1
     clock_offset_ns: int = 0
     clock_error_ns: int = 0
     planned: bool = False
+
+    def most_files(self, herd_files: int) -> int:
+        """Return how many it may open for connections, in tables that each take whole herds of `herd_files`."""
+        return max(self.files, self.tables * (self.files - self.files % max(1, herd_files)))
 
 
 class MasterBridge:
@@ -124,7 +129,7 @@ class MasterBridge:
             given = data.get("pid")
             pid = given if isinstance(given, int) and not remote else 0
             host = str(data.get("host", ""))[:255]
-            files = data.get("files")
+            files, tables = data.get("files"), data.get("tables")
             self.workers[msg.node_id] = WorkerInfo(
                 msg.node_id,
                 role,
@@ -133,6 +138,7 @@ class MasterBridge:
                 len(self.workers),
                 remote=remote,
                 files=files if isinstance(files, int) else 0,
+                tables=tables if isinstance(tables, int) else 1,
             )
 
     def _refuse(self, node: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The names of what master and workers tell each other over Locust's own connection, and what each carries.
 
 worker -> master   clock      {"asked_ns"}         what time is it? (see `timekeeper`)
-                   hello      {"role", "version", "pid", "host", "remote", "files", "users"}    (see `muster`)
+                   hello      {"role", "version", "pid", "host", "remote", "files", "tables", "users"} (see `muster`)
                    report     one interval (see `WorkerBridge.report`); the last one says "final": true
                    published  {"messages": [[channel, epoch, seq, sched_ns, late_ns], ...]}
                    afflicted  {"id", "act", "error", "hit" | "facts"}    (see `afflictor`)

@@ -19,7 +19,7 @@ from locust.rpc import Message
 from locust.runners import WorkerRunner
 
 from loadtest.errors import ExitCode, TargetUnreachableError
-from loadtest.herd.sharing import are_many, workers_per_core
+from loadtest.herd.sharing import are_many, herds_per_core
 from loadtest.profile.redaction import SafeFormatter
 from loadtest.users.attach import make_bridge
 from loadtest.users.muster import users_of
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 MASTER_SILENCE_S = 30
 """Without a heartbeat of the master for this long, a worker ends."""
-SILENCE_S_PER_WORKER = 5
-"""So much longer may either be silent for each worker that shares a core: in a storm each has its part of it only."""
+SILENCE_S_PER_HERD = 5
+"""So much longer may either be silent for each herd that shares a core: in a storm each has its part of it only."""
 CROWDED_HEARTBEAT_S = 5
 """Instead of Locust's one second: each makes a worker that rests, and three threads, wake for nothing else."""
 JOIN_TIMEOUT_S = 60
@@ -40,12 +40,12 @@ JOIN_STEP_S = 5
 FAREWELL_S = 0.2
 
 
-def silence_s(workers_per_core: float) -> int:
+def silence_s(herds_per_core: float) -> int:
     """Return the seconds, and the heartbeats, after which a worker takes its master for lost, and the other way round.
 
     A worker of this machine that ends is known at once, by its parent.
     """
-    return MASTER_SILENCE_S + round(SILENCE_S_PER_WORKER * max(0.0, workers_per_core - 1))
+    return MASTER_SILENCE_S + round(SILENCE_S_PER_HERD * max(0.0, herds_per_core - 1))
 
 
 def run_worker(
@@ -69,7 +69,7 @@ def run_worker(
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    patience_s = silence_s(workers_per_core())
+    patience_s = silence_s(herds_per_core())
     runners.MASTER_HEARTBEAT_TIMEOUT = patience_s
     if are_many():
         runners.HEARTBEAT_INTERVAL = CROWDED_HEARTBEAT_S

@@ -32,11 +32,13 @@ from loadtest.herd import sharing
 from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
 from loadtest.herd.outage import Outage
+from loadtest.herd.sockets import usable_files
 from loadtest.herd.states import shown
 from loadtest.metrics.ledger import Announced
 from loadtest.profile.model import Profile
-from loadtest.users import messages
+from loadtest.users import descriptor_table, messages
 from loadtest.users.afflictor import Afflictor
+from loadtest.users.apart import HerdApart
 from loadtest.users.build import Plan, make_herd
 from loadtest.users.canary_order import CanaryOrder
 from loadtest.users.engine import Engine, new_poller
@@ -95,9 +97,9 @@ class WorkerBridge:
         self._store = Store()
         self._runner = runner
         self._engine: Engine | None = None
-        self._herds: dict[object, Herd] = {}
+        self._herds: dict[object, list[Herd]] = {}
         self.hooks: dict[type, Hooks] = {}
-        self.vacant: dict[type, list[range]] = {}
+        self.vacant: dict[type, list[tuple[Herd, range]]] = {}
         self.ramp_free_ns = 0
         self._enlisted = 0
         self._epochs = 0
@@ -158,16 +160,36 @@ class WorkerBridge:
         listening: bool,
         hooks: Hooks | None,
         connections: int,
+        size: int = 0,
         kind: type[Herd] = Herd,
     ) -> Herd:
-        """Return the herd of `key` (a user class), making it, of class `kind`, on first use."""
-        herd = self._herds.get(key)
-        if herd is None:
-            plan = Plan(profile, self.run, self.worker, self.of, self.clock)
-            herd = make_herd(plan, new_poller(), listening=listening, hooks=hooks, connections=connections, kind=kind)
+        """Return a herd of `key` (a user class) with room for `size` more, making it, of class `kind`, if need be.
+
+        One herd holds all there are, unless they are more than the process may open files: then each has a descriptor
+        table of its own. Hooks are called where the process's own descriptors are: with them there is one herd.
+
+        Raises:
+            UsageError: more tables are needed, and there can be none.
+        """
+        herds = self._herds.setdefault(key, [])
+        usable = usable_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        tables = -(-connections // usable) if kind is Herd and hooks is None else 1
+        if not herds or (tables > 1 and len(herds[-1]) + size > usable):
+            plan = Plan(profile, self.run, self.worker, self.of * tables, self.clock, part=len(herds))
+            try:
+                herd = make_herd(
+                    plan,
+                    new_poller(),
+                    listening=listening,
+                    hooks=hooks,
+                    connections=connections,
+                    kind=HerdApart if tables > 1 else kind,
+                )
+            except OSError as error:
+                raise UsageError(f"{error}; more workers instead (--workers), or a higher limit of open files") from error
             self.engine.add(herd)
-            self._herds[key] = herd
-        return herd
+            herds.append(herd)
+        return herds[-1]
 
     def enlist(self, size: int, largest: int = 0) -> range:
         """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn.
@@ -198,15 +220,19 @@ class WorkerBridge:
         self._announcements.append(message)
 
     def _enter(self, message: Announced) -> None:
-        for herd in self._herds.values():
+        for herd in self._all:
             if herd.ledger is not None:
                 herd.ledger.announce(message)
                 herd.witnesses.announced(message.sched_ns, message.channel)
 
     @property
+    def _all(self) -> list[Herd]:
+        return [herd for herds in self._herds.values() for herd in herds]
+
+    @property
     def _listening(self) -> list[Herd]:
         """The herds of the population, not of publishers."""
-        return [herd for herd in self._herds.values() if herd.ledger is not None]
+        return [herd for herd in self._all if herd.ledger is not None]
 
     # --- what the master says ----------------------------------------------------------------------------------------
 
@@ -217,7 +243,8 @@ class WorkerBridge:
             return
         who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        more = {"remote": self.remote, "files": files, "users": self._users}
+        tables = descriptor_table.MOST if descriptor_table.are_possible() else 1
+        more = {"remote": self.remote, "files": files, "tables": tables, "users": self._users}
         self._runner.send_message(messages.HELLO, who | more)
 
     def give_up(self, error: LoadtestError) -> None:
@@ -260,7 +287,7 @@ class WorkerBridge:
     def _renew(self) -> None:
         """Forget the run before, if there was one: its herds have been released by their users."""
         gevent.killall(self._greenlets, block=False)
-        for herd in self._herds.values():
+        for herd in self._all:
             self.engine.remove(herd)
         self._herds.clear()
         self.hooks.clear()
@@ -341,7 +368,7 @@ class WorkerBridge:
         """
         now = self.clock()
         herds = []
-        for herd in self._herds.values():
+        for herd in self._all:
             if herd.ledger is not None:
                 herd.ledger.close(now)
             herds.append(

@@ -20,6 +20,7 @@ from wsproto.utilities import generate_accept_token
 
 SOCKET_PATH = b"/socket.io/"
 _SOCKET_PATHS = (SOCKET_PATH, SOCKET_PATH[:-1])
+_KNOCK = b"GET " + SOCKET_PATH[:-1]
 POLLING, WEBSOCKET = b"polling", b"websocket"
 _ERRORS = {  # of engine.io, by code: its message, and what we count it as
     0: ("Transport unknown", "transport"),
@@ -182,6 +183,11 @@ def accept(request: Request, polling: Container[object] = ()) -> bytes:
     if headers.get(b"sec-websocket-version") != b"13":
         raise Refusal("426 Upgrade Required", "websocket_version", b"", "Sec-WebSocket-Version: 13\r\n")
     return generate_accept_token(key)
+
+
+def is_knock(head: bytes) -> bool:
+    """Say whether a client asks to be let in: a request of a session that polls was let in before."""
+    return head.startswith(_KNOCK) and head.find(b"sid=", 0, head.find(b"\r")) < 0
 
 
 def switch(token: bytes) -> bytes:

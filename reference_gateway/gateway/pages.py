@@ -1,4 +1,4 @@
-"""What a node tells about itself over HTTP: /healthz and /metrics."""
+"""What a node tells about itself over HTTP, the same in each of its descriptor tables: /healthz and /metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, cast
 
 from .handshake import response
-from .measures import prometheus
+from .measures import prometheus, together
 
 if TYPE_CHECKING:
     from .server import Node
@@ -15,33 +15,46 @@ if TYPE_CHECKING:
 
 
 def health(node: Node) -> bytes:
-    """Answer /healthz: 200 from the first contact with the broker until draining, whatever the broker does then."""
-    node.was_healthy = node.was_healthy or node.broker.healthy
+    """Answer /healthz: 200 from the first contact with the broker until draining, whatever the broker does then.
+
+    Of several tables each has to have been in contact.
+    """
+    nodes = node.whole
+    for one in nodes:
+        one.was_healthy = one.was_healthy or one.broker.healthy
+    draining = any(one.draining for one in nodes)
     body = {
         "node": node.settings.node,
         "version": node.settings.version,
         "pid": os.getpid(),
-        "connections": node.connections,
-        "draining": node.draining,
-        **node.load.facts,
-        "broker_healthy": node.broker.healthy,
+        "connections": sum(one.connections for one in nodes),
+        "draining": draining,
+        **nodes[0].load.facts,
+        "broker_healthy": all(one.broker.healthy for one in nodes),
     }
-    status = "200 OK" if node.was_healthy and not node.draining else "503 Service Unavailable"
+    serves = len(nodes) == node.settings.tables and all(one.was_healthy for one in nodes) and not draining
+    status = "200 OK" if serves else "503 Service Unavailable"
     return response(status, json.dumps(body).encode(), "application/json")
 
 
 def metrics(node: Node) -> bytes:
-    """Answer /metrics."""
+    """Answer /metrics; a collection counts once for each table that has subscribed to it."""
+    nodes = node.whole
+    sessions = (cast("Session", session) for one in nodes for session in one.heartbeat)
     gauges = {
-        "connections": node.connections,
-        "sockets": node.sockets,
-        "polling": len(node.polling),
-        "collections": len(node.hub),
-        "queue_bytes": sum(cast("Session", one).transport.get_write_buffer_size() for one in node.heartbeat),
-        "upstream_in_flight": node.upstream.in_flight,
-        "broker_healthy": int(node.broker.healthy),
-        "draining": int(node.draining),
-        **node.load.facts,
+        "connections": sum(one.connections for one in nodes),
+        "sockets": sum(one.sockets for one in nodes),
+        "polling": sum(len(one.polling) for one in nodes),
+        "collections": sum(len(one.hub) for one in nodes),
+        "queue_bytes": sum(session.transport.get_write_buffer_size() for session in sessions),
+        "upstream_in_flight": sum(one.upstream.in_flight for one in nodes),
+        "broker_healthy": int(all(one.broker.healthy for one in nodes)),
+        "draining": int(any(one.draining for one in nodes)),
+        **nodes[0].load.facts,
     }
-    text = prometheus(node.measures, gauges, {"node": node.settings.node, "version": node.settings.version})
+    text = prometheus(
+        together([one.measures for one in nodes]),
+        gauges,
+        {"node": node.settings.node, "version": node.settings.version},
+    )
     return response("200 OK", text, "text/plain; version=0.0.4")

@@ -6,8 +6,8 @@
     WebSocket, sid       -> Probe: 2probe -> 3probe, 5 -> the session goes on here, its mailbox is forgotten
 
 The law: a polling session lives in one process, which all its requests have to reach: a client that starts by polling
-needs a node of its own address, or a proxy that pins it. After the upgrade it is what any WebSocket session is. What is
-refused is refused in engine.io's order and words.
+needs a node of its own address, or a proxy that pins it, and a node with one descriptor table. After the upgrade it is
+what any WebSocket session is. What is refused is refused in engine.io's order and words.
 Source: engine.io-protocol v4; engine.io 6.6 `server.js` (verify, handshake) and `socket.js` (_maybeUpgrade).
 """
 
@@ -48,7 +48,13 @@ class Polling:
         return sid in self._mailboxes
 
     def adopt(self, session: Session, data: bytes) -> None:
-        """Take over the TCP connection of `session`, which has received `data`: a request and what follows it."""
+        """Take over the TCP connection of `session`, which has received `data`: a request and what follows it.
+
+        Raises:
+            Refusal: the node has several descriptor tables, and the kernel deals the connections out.
+        """
+        if self._node.settings.tables > 1:
+            raise engineio_refusal(0)
         exchange = Exchange(self, session.transport)
         session.hand_over(exchange)
         exchange.data_received(data)

@@ -5,7 +5,8 @@
 The law: each look finds many sockets ready. A node that wakes for each of them pays for the wake-up, its memory gone
 from the caches, and not for the work; its neighbours pay for it too. The rest blocks the loop and adds to the latency
 of every message: a node rests four times as long as it had to wait for a core since the last rest, so that nobody rests
-long while a core is idle, and one with a core to itself never rests.
+long while a core is idle, and one with a core to itself never rests. Where it has several descriptor tables, each has
+rounds of its own, and its wait for its turn counts too (`tables`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from typing import Final
 _LEAST_REST_S: Final = 0.1
 _RESTS_PER_WAIT: Final = 4
 _LOOPBACK: Final = ("127.0.0.1", "::1")
-_SCHEDSTAT: Final = Path("/proc/self/schedstat")
+_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
 def core_wait_s() -> float:
-    """Return how long this process's main thread has waited for a core so far; infinity where nobody knows.
+    """Return how long this thread has waited for a core so far; infinity where nobody knows.
 
     Source: proc_pid_schedstat, second field. Cost: 10 us.
     """
@@ -51,20 +52,24 @@ def work_in_rounds(
     most_s: float,
     more: Callable[[], bool],
     waited_s: Callable[[], float] = core_wait_s,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
     """Make `loop` rest before each look at its sockets, `most_s` seconds at most, unless `more` is known to wait.
 
     Args:
-        waited_s: how long this process has waited for a core in all.
+        waited_s: how long this thread has waited for a core in all.
+        pause: rests for so many seconds; with 0 where more is known to wait.
     """
     before_s = 0.0
 
     def rest() -> None:
         nonlocal before_s
-        if not more():
+        if more():
+            pause(0.0)
+        else:
             now_s = waited_s()
             waited, before_s = now_s - before_s, now_s
-            time.sleep(most_s if math.isinf(now_s) else min(most_s, max(_LEAST_REST_S, _RESTS_PER_WAIT * waited)))
+            pause(most_s if math.isinf(now_s) else min(most_s, max(_LEAST_REST_S, _RESTS_PER_WAIT * waited)))
         loop.call_soon(rest)
 
     loop.call_soon(rest)

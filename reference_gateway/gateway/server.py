@@ -2,13 +2,15 @@
 
     listen -> [accept -> upgrade -> sessions ...] -> SIGTERM -> stop accepting -> close 1001, paced -> gone
 
-The law: one process, one event loop, one timer. The node is the only one who knows all the parts; sessions reach the
-others through it. SIGKILL is safe at any moment: nothing here is kept anywhere else.
+The law: one event loop, one timer; a process has one node, or one in each of its descriptor tables (`tables`). The node
+is the only one who knows all the parts; sessions reach the others through it. SIGKILL is safe at any moment: nothing
+here is kept anywhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import socket
@@ -39,6 +41,7 @@ from .recovery import Recovery
 from .rounds import spare_kernel, work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
+from .tables import Table, Tables
 from .tokens import Tokens
 from .upstream import open_upstream
 from .welcome import Welcome
@@ -49,17 +52,18 @@ log = logging.getLogger(__name__)
 _SWEEP_S = 5.0
 _HTTP_SPARE = 128  # connections beyond the limit, so that health checks and refusals get through to a full node
 _DOORS = 8  # of a node that rests: libuv accepts one connection a look and listener, so one listener has several
-_KNOCK = b"GET " + handshake.SOCKET_PATH[:-1]
 _LAST_WAIT_S = 0.8  # after the last close frame, for the clients to read it and close
 
 
 class Node:
     """One gateway node. Create it inside the event loop; then `listen`, and at the end `drain` and `close`."""
 
-    def __init__(self, settings: Settings, broker: Broker) -> None:
+    def __init__(self, settings: Settings, broker: Broker, table: Table | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
         self.broker = broker
+        self.whole = [self]  # with those in the other tables, when they listen
+        self._table = table or Tables(1).first
         self.measures = Measures()
         self.names = Names()
         self.phrases = Phrases()
@@ -125,7 +129,7 @@ class Node:
             self._servers.append(server)
         if settings.rest_s:
             spare_kernel(listener)
-            work_in_rounds(self._loop, settings.rest_s, self._has_more)
+            work_in_rounds(self._loop, settings.rest_s, self._has_more, self._table.waited_s, self._table.rest)
         if self.handover is not None:
             self.handover.open()
         port: int = listener.getsockname()[1]
@@ -293,7 +297,7 @@ class Node:
         Args:
             rest: what came behind the head.
         """
-        if not self.settings.capacity.per_s and _is_knock(head):  # else the gate has asked
+        if not self.settings.capacity.per_s and handshake.is_knock(head):  # else the gate has asked
             refusal = self._refusal()
             if refusal is not None:
                 session.finish(refusal)
@@ -388,11 +392,8 @@ class Node:
         self._tick_at_s = max(self._tick_at_s + self.heartbeat.tick_s, now_s)
         self._timer = self._loop.call_at(self._tick_at_s, self._tick)
         self.heartbeat.tick()
+        if self.settings.rest_s:
+            gc.freeze()  # what has lived for a tick is a session: thousands more come, and none leaves a cycle behind
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + _SWEEP_S
             self.hub.sweep()
-
-
-def _is_knock(head: bytes) -> bool:
-    """Say whether a client asks to be let in: a request of a session that polls was let in before."""
-    return head.startswith(_KNOCK) and head.find(b"sid=", 0, head.find(b"\r")) < 0

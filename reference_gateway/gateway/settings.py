@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from reference_gateway.errors import SettingError
 from reference_gateway.gate import NO_GATE, Capacity, read_capacity
 from reference_gateway.scaling.factor import Metric, parse_metric
 from reference_gateway.scaling.usage import NO_BUDGET, Budget
-from reference_gateway.settings import read_number, read_port, read_text
+from reference_gateway.settings import has_address, read_number, read_port, read_text
 
-_SPARE_FDS = 256  # listener, broker, upstream pool, log files, health checks
+MAX_TABLES: Final = 64
+_SPARE_FDS = 256  # of a table: listener, broker, upstream pool, log files, health checks
+_TABLES_REST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Settings:
     handover: bool = False  # RG_HANDOVER=1: the process that ends tells the one in its place who is coming
     lifetime_s: float = 0.0  # RG_LIFETIME_S: a connection is closed at this age, give or take a half; 0 = never
     subscribe_timeout_s: float = 5.0  # RG_SUBSCRIBE_TIMEOUT_S: how long the broker may take to confirm
-    max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows
+    max_connections: int = 10_000  # RG_MAX_CONNECTIONS: default, and most, is what the fd limit allows its tables
+    tables: int = 1  # RG_TABLES: descriptor tables, each up to the fd limit (`tables`)
     max_subscriptions: int = 64  # RG_MAX_SUBSCRIPTIONS: per client
     namespaces: frozenset[str] = frozenset()  # RG_NAMESPACES: those besides "/", with spaces between
     max_message_bytes: int = 1 << 20  # RG_MAX_MESSAGE_BYTES: one client message, all its fragments
@@ -62,6 +66,18 @@ class Settings:
     retry_slots: bool = False  # RG_RETRY_SLOTS=1: a refusal says when to come back
     retry_cap_s: float = 600.0  # RG_RETRY_CAP_S: the longest wait a refusal asks for
 
+    @property
+    def of_one_table(self) -> Settings:
+        """What the node in one of several descriptor tables goes by: its share of what bounds the whole."""
+        if self.tables == 1:
+            return self
+        return replace(
+            self,
+            reuse_port=True,
+            max_connections=self.max_connections // self.tables,
+            drain_per_s=self.drain_per_s / self.tables,
+        )
+
 
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Build the settings from environment variables.
@@ -70,6 +86,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         SettingError: one is missing, malformed or out of bounds; it is named.
     """
     default = Settings()
+    tables = int(read_number(env, "RG_TABLES", default.tables, 1, MAX_TABLES))
+    most = tables * _connections_by_fd_limit()
 
     def seconds(name: str, value: float, low: float, high: float = 86_400) -> float:
         return read_number(env, name, value, low, high)
@@ -77,7 +95,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     def count(name: str, value: int, low: int, high: int) -> int:
         return int(read_number(env, name, value, low, high))
 
-    return Settings(
+    settings = Settings(
         node=read_text(env, "RG_NODE", default.node),
         version=read_text(env, "RG_VERSION", default.version),
         host=read_text(env, "RG_HOST", default.host),
@@ -94,7 +112,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         handover=read_text(env, "RG_HANDOVER", "0") == "1",
         lifetime_s=seconds("RG_LIFETIME_S", default.lifetime_s, 0),
         subscribe_timeout_s=seconds("RG_SUBSCRIBE_TIMEOUT_S", default.subscribe_timeout_s, 0.1),
-        max_connections=count("RG_MAX_CONNECTIONS", (most := _connections_by_fd_limit()), 1, most),
+        max_connections=count("RG_MAX_CONNECTIONS", most, tables, most),
+        tables=tables,
         max_subscriptions=count("RG_MAX_SUBSCRIPTIONS", default.max_subscriptions, 1, 10_000),
         namespaces=_namespaces(read_text(env, "RG_NAMESPACES", "/")),
         max_message_bytes=count("RG_MAX_MESSAGE_BYTES", default.max_message_bytes, 125, 1 << 30),
@@ -102,7 +121,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         queue_bytes=count("RG_QUEUE_BYTES", default.queue_bytes, 1, 1 << 30),
         backlog=count("RG_BACKLOG", default.backlog, 1, 65_535),
         reuse_port=read_text(env, "RG_REUSE_PORT", "0") == "1",
-        rest_s=seconds("RG_REST_S", default.rest_s, 0, 1),
+        rest_s=seconds("RG_REST_S", *((_TABLES_REST_S, 0.001) if tables > 1 else (default.rest_s, 0.0)), 1),
         upstream_connections=count("RG_UPSTREAM_CONNECTIONS", default.upstream_connections, 1, 10_000),
         upstream_outstanding=count("RG_UPSTREAM_OUTSTANDING", default.upstream_outstanding, 1, 1_000_000),
         upstream_per_client=count("RG_UPSTREAM_PER_CLIENT", default.upstream_per_client, 1, 100_000),
@@ -121,6 +140,29 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         retry_slots=read_text(env, "RG_RETRY_SLOTS", "0") == "1",
         retry_cap_s=seconds("RG_RETRY_CAP_S", default.retry_cap_s, 0.001),
     )
+    if tables > 1:
+        _check_tables(settings)
+    return settings
+
+
+def _check_tables(settings: Settings) -> None:
+    """Refuse what several descriptor tables cannot do together: they share no state, and look up no name."""
+    refused = {
+        "RG_HANDOVER": settings.handover,
+        "RG_ORDER_TOKEN": settings.order_token,
+        "RG_SESSION_KEY": settings.session_key,
+        "RG_CAPACITY": settings.capacity.per_s,
+        "RG_CPU_CORES or RG_MEMORY_BYTES": settings.budget != NO_BUDGET,
+        "RG_ADMIT_PER_S": settings.admit_per_s,
+    }
+    for name, is_set in refused.items():
+        if is_set:
+            raise SettingError(
+                f"{name}: not with RG_TABLES={settings.tables}; run more nodes with one table each instead"
+            )
+    for name, url in (("RG_API_URL", settings.api_url), *(("REDIS_URL", one) for one in settings.broker_url.split())):
+        if not has_address(url):
+            raise SettingError(f"{name}: with RG_TABLES={settings.tables} give the host as an IP address, not by name")
 
 
 def _namespaces(names: str) -> frozenset[str]:

@@ -39,9 +39,10 @@ LOOPBACK: Final = "127.0.0.1"
 #: A drain sends clients away a little slower than the others let them in, so that nobody meets a refusal.
 DRAIN_SHARE: Final = 0.9
 LIFETIME_S: Final = 3600.0
-_REST_S_PER_NODE: Final = 0.02  # of those that share a core
+_REST_S_PER_LOOP: Final = 0.02  # of those that share a core: a node has one for each of its descriptor tables
+_MOST_REST_S: Final = 1.0
 _CROWDED_HANDSHAKE_S: Final = 30.0  # client and node are both slow to look where many share a core
-_MANY_NODES: Final = 8  # on a core: fewer are quicker when each looks as soon as something comes
+_MANY_LOOPS: Final = 8  # on a core: fewer are quicker when each looks as soon as something comes
 _FRONT_SPARE_S: Final = 15.0  # the front is patient for longer than the heartbeat of the nodes
 _SERVERS: Final = ("broker", "broker-replica")
 _WILDCARDS: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
@@ -273,14 +274,14 @@ class _Composer:
     def _gateway(self, name: str, version: Version) -> Part:
         env = {
             "RG_VERSION": version.name,
-            "RG_ORDER_TOKEN": self._order_token,
+            "RG_ORDER_TOKEN": self._order_token if self._config.tables == 1 else "",
             **self._config.node_environment,
             "RG_PING_INTERVAL_S": f"{self._config.ping_interval_s:g}",
             "RG_PING_TIMEOUT_S": f"{self._config.ping_timeout_s:g}",
             "RG_CAPACITY": f"{self._config.capacity_per_s / self._config.nodes:.9g}",
             "RG_HANDSHAKE_STAGES": str(self._config.handshake_stages),
             "RG_HELD_COST": f"{self._config.held_cost_per_s:.9g}",
-            "RG_CROWDED": str(int(self._nodes_per_core > 1)),
+            "RG_CROWDED": str(int(self._loops_per_core > 1)),
         }
         if version.shape == "monolith":
             env |= self._database
@@ -295,6 +296,7 @@ class _Composer:
                 "RG_REUSE_PORT": "1",
                 "RG_DRAIN_SECONDS": "0",
                 "RG_DRAIN_FILE": str(self._data.drain_file),
+                "RG_TABLES": str(self._config.tables),
                 "RG_REST_S": f"{self._rest_s:.4f}",
             }
             if self._rest_s:
@@ -320,13 +322,15 @@ class _Composer:
         return self._gateway(name, version)
 
     @property
-    def _nodes_per_core(self) -> float:
-        return len(self._nodes) / len(os.sched_getaffinity(0))
+    def _loops_per_core(self) -> float:
+        return len(self._nodes) * self._config.tables / len(os.sched_getaffinity(0))
 
     @property
     def _rest_s(self) -> float:
-        """How long a node rests before each look at its sockets (`gateway.rounds`)."""
-        return _REST_S_PER_NODE * self._nodes_per_core if self._nodes_per_core > _MANY_NODES else 0.0
+        """How long a node rests before each look at its sockets (`gateway.rounds`), as one with several tables must."""
+        if self._config.tables == 1 and self._loops_per_core <= _MANY_LOOPS:
+            return 0.0
+        return min(_MOST_REST_S, _REST_S_PER_LOOP * self._loops_per_core)
 
     def _godserver(self) -> Part:
         env = {"RG_FLEET": json.dumps(self._addresses()), "RG_CONTROL_TOKEN": self._token}

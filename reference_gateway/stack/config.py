@@ -16,10 +16,12 @@ from reference_gateway.proxy.nginx import MAX_CONNECTIONS, NO_LIMITS, Limits
 from reference_gateway.scaling.decision import ScalePlan
 from reference_gateway.scaling.factor import parse_metric
 from reference_gateway.scaling.usage import NO_BUDGET, Budget
+from reference_gateway.settings import has_address
 from reference_gateway.storage.location import with_driver
 from reference_gateway.versions import Version, find
 
 MAX_NODES: Final = 256
+MAX_TABLES: Final = 64
 MAX_PING_S: Final = 3600.0
 #: What the nodes of a stack let in together, per second, unless told otherwise: about half of what two cores can do.
 ADMIT_PER_S: Final = 2000.0
@@ -31,7 +33,7 @@ class StackConfig:
 
     Attributes:
         versions: the gateway versions to run, each with `nodes` nodes; the first one gets every client at the start.
-        nodes: gateway nodes per version, 1 to 256.
+        nodes: gateway nodes per version, 1 to 256. tables: descriptor tables of each, 1 to 64 (`gateway.tables`).
         host: address the public parts (godserver, gateways) listen on; everything else listens on loopback.
         port_base: first of the fixed ports (layout in `ports.py`); None chooses free ones.
         ready_file: where the description of the healthy stack is written; None = only the default state file.
@@ -57,6 +59,7 @@ class StackConfig:
 
     versions: tuple[Version, ...]
     nodes: int = 1
+    tables: int = 1
     host: str = "127.0.0.1"
     port_base: int | None = None
     ready_file: Path | None = None
@@ -91,6 +94,10 @@ class StackConfig:
             raise SettingError("--version: give at least one version, and each at most once")
         if not 1 <= self.nodes <= MAX_NODES:
             raise SettingError(f"--nodes {self.nodes}: allowed is 1 to {MAX_NODES}")
+        if not 1 <= self.tables <= MAX_TABLES:
+            raise SettingError(f"--tables {self.tables}: allowed is 1 to {MAX_TABLES}")
+        if self.tables > 1:
+            self._check_tables()
         if self.port_base is not None and not 1 <= self.port_base <= 65535:
             raise SettingError(f"--port-base {self.port_base}: allowed is 1 to 65535")
         for flag, seconds in (("interval", self.ping_interval_s), ("timeout", self.ping_timeout_s)):
@@ -122,6 +129,22 @@ class StackConfig:
             ipaddress.ip_address(self.host)
         except ValueError:
             raise SettingError(f"--host {self.host!r}: give the IP address of an interface, e.g. 127.0.0.1") from None
+
+    def _check_tables(self) -> None:
+        """Refuse what needs the state of a whole node in one place."""
+        stateful = any(not one.is_split or one.admission or one.session_recovery for one in self.versions)
+        refused = {
+            f"--version {self.version_label}": stateful or len(self.versions) > 1,
+            "--capacity": self.capacity_per_s > 0,
+            "--autoscale": self.scaling is not None,
+            "--node-cpu and --node-memory": self.budget != NO_BUDGET,
+            "REDIS_URL with the name of a host": not all(map(has_address, (self.redis_url or "").split())),
+        }
+        for what, is_asked in refused.items():
+            if is_asked:
+                raise SettingError(
+                    f"--tables {self.tables}: not with {what}, only with bifrost-1 as it is; give more --nodes instead"
+                )
 
     @property
     def version_label(self) -> str:

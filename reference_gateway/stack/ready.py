@@ -3,8 +3,8 @@
 Law: a file appears whole or not at all (written beside, then renamed), readable by its owner only (it holds the control
 token), and is removed by the stack that wrote it and by nobody else. Schema `reference_gateway.ready/1`:
 
-    {"schema", "version", "pid", "nodes", "bootstrap_url", "gateway_urls": [..], "control": {"url", "token"},
-     "parts": [{"name", "kind", "pid", "url"}]}
+    {"schema", "version", "pid", "nodes", "tables", "bootstrap_url", "gateway_urls": [..],
+     "control": {"url", "token"}, "parts": [{"name", "kind", "pid", "url"}]}
 """
 
 from __future__ import annotations

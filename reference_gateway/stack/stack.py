@@ -94,6 +94,7 @@ class Stack:
             "version": self.config.version_label,
             "pid": os.getpid(),
             "nodes": len(gateways),
+            "tables": self.config.tables,
             "bootstrap_url": self.composition.bootstrap_url,
             "gateway_urls": self.composition.client_urls,
             "control": {"url": self.control_url, "token": self.token, "deploys": self.deployer.strategies},

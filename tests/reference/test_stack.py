@@ -45,6 +45,15 @@ def config_of(label="bifrost-1", **settings):
         ({"host": "localhost"}, "--host 'localhost'"),
         ({"rules_file": Path("/nonexistent.toml")}, "no such file"),
         ({"label": "sync+sync"}, "each at most once"),
+        ({"tables": 0}, "--tables 0: allowed is 1 to 64"),
+        (
+            {"tables": 2, "label": "sync"},
+            "--tables 2: not with --version sync, only with bifrost-1 as it is; give more",
+        ),
+        ({"tables": 2, "label": "bifrost-2"}, "--tables 2: not with --version bifrost-2"),
+        ({"tables": 2, "label": "bifrost-1+bifrost-5"}, "--tables 2: not with --version"),
+        ({"tables": 2, "capacity_per_s": 10.0}, "--tables 2: not with --capacity"),
+        ({"tables": 2, "redis_url": "redis://broker:6379/0"}, "--tables 2: not with REDIS_URL with the name of a host"),
     ],
 )
 def test_impossible_config_names_the_flag(settings, said):
@@ -67,6 +76,16 @@ def test_parts_follow_from_the_version(label, nodes, names):
         composition = compose(config_of(label, nodes=nodes), data, "token")
     assert [part.name for part in composition.parts] == names
     assert len({part.port for part in composition.parts} | {composition.control_port}) == len(names) + 1
+
+
+@pytest.mark.parametrize(("nodes", "tables", "rests"), [(1, 1, False), (1, 2, True), (200, 1, True), (200, 64, True)])
+def test_nodes_with_tables_rest_and_count_as_many(nodes, tables, rests):
+    with DataFolder(None, None) as data:
+        composition = compose(config_of(nodes=nodes, tables=tables), data, "token")
+    env = composition.gateways[0].env
+    assert env["RG_TABLES"] == str(tables)
+    assert (0 < float(env["RG_REST_S"]) <= 1) == rests
+    assert bool(env["RG_ORDER_TOKEN"]) == (tables == 1)
 
 
 def test_broker_and_replica_follow_each_other_when_started_again():
