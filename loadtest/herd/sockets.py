@@ -26,6 +26,8 @@ SPARE_SHARE = 0.1
 """Share of a process's file limit that is left alone: its own files, ZMQ, reconnects that overlap."""
 RESERVED_FILES = 16
 """Open files that connections leave to everything else in a process: a log, a lookup, a look at its own memory."""
+OWN_FILES = 8
+"""What is open in every descriptor table beside connections: standard streams, a poller."""
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the local port at connect(), when the destination is known, so ports are reused per destination."""
 
@@ -69,7 +71,7 @@ def reason_of(number: int | None) -> str:
 
 def usable_files(nofile: int) -> int:
     """Return how many connections one descriptor table may hold under a limit of `nofile` open files."""
-    return max(1, int(nofile * (1 - SPARE_SHARE)))
+    return max(1, min(int(nofile * (1 - SPARE_SHARE)), nofile - RESERVED_FILES - OWN_FILES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ class Crew:
         out_path = log_dir / "nursery.out"
         argv = [sys.executable, "-m", "loadtest.launch.nursery"]
         argv += ["--master-host", master_host, "--master-port", str(master_port), "--profile", str(profile_path)]
-        argv += ["--run-id", run_id, "--workers", str(workers), "--tables", str(tables), "--publishers", str(publishers)]
+        argv += ["--run-id", run_id, "--workers", str(workers), "--tables", str(tables)]
+        argv += ["--publishers", str(publishers)]
         argv += ["--log-dir", str(log_dir), "--grace", str(grace_s), "--entry", entry]
         return cls(start_child("nursery", argv, log_path=log_dir / "nursery.log", out_path=out_path), out_path)
 

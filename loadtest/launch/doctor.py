@@ -26,7 +26,8 @@ from loadtest.herd import quick
 from loadtest.herd.addresses import automatic
 from loadtest.launch.address import LOOPBACK, is_loopback
 from loadtest.launch.machine import Machine
-from loadtest.launch.preflight import NODE_FILES, Demand, Finding, amount, findings, relays_for, workers_for
+from loadtest.launch.preflight import Demand, Finding, amount, findings
+from loadtest.launch.sizing import nodes_for, relays_for, workers_for
 
 SCHEMA = "loadtest.doctor/1"
 MOST = 10_000_000
@@ -49,7 +50,7 @@ def client_only(machine: Machine, sources: int = 1) -> Plan:
 
     def plan(connections: int) -> Demand:
         herd_size = min(HERD_SIZE, connections)
-        workers = workers_for(connections, machine.nofile, machine.cores, herd_size)
+        workers = workers_for(connections, machine.nofile, machine.cores, herd_size, machine.tables)
         return Demand(connections, workers, herd_size, sources)
 
     return plan
@@ -60,10 +61,10 @@ def both_ends(machine: Machine) -> Plan:
 
     def plan(connections: int) -> Demand:
         herd_size = min(HERD_SIZE, connections)
-        workers = workers_for(connections, machine.nofile, machine.cores, herd_size)
-        nodes = ceil(connections / max(1, machine.nofile - NODE_FILES))
+        workers = workers_for(connections, machine.nofile, machine.cores, herd_size, machine.tables)
+        nodes, tables = nodes_for(connections, machine.nofile, machine.cores, machine.tables)
         sources = _loopback_sources(connections, workers)
-        return Demand(connections, workers, herd_size, sources, nodes, served=connections, nodes=nodes)
+        return Demand(connections, workers, herd_size, sources, nodes, served=connections, nodes=nodes, tables=tables)
 
     return plan
 

@@ -17,21 +17,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from loadtest.herd.addresses import SAFE_PER_PAIR
-from loadtest.herd.sharing import MANY
 from loadtest.herd.sockets import SPARE_SHARE, usable_files
 from loadtest.launch.machine import Machine
-
-WORTH_A_WORKER = 500
-"""Connections below which one more process costs more than it brings."""
-CROWDED_WORKERS_PER_CORE = 2
-"""Workers where one table each would be more than four a core: processes cost the core's caches, threads do not."""
-UNEVEN = 1.2
-"""How much more than its share one of several relays gets at most: the kernel deals connections by a hash."""
-UNEVEN_TABLES = 1.03
-"""The same of several descriptor tables of one gateway node: three standard deviations of 10,000."""
-NODE_FILES = 256
-"""Open files that a gateway node of the reference stack keeps for itself before it calls itself full."""
+from loadtest.launch.sizing import (
+    MOST_PER_PAIR,
+    NODE_FILES,
+    UNEVEN,
+    connections_of_largest,
+    node_files_needed,
+    node_tables_for,
+    per_pair,
+    relays_for,
+    tables_for,
+)
 
 CLIENT_BYTES = 1_000
 """User space of one client connection. Measured: 1.0 kB, slots, ledger and pending frames included."""
@@ -49,15 +47,13 @@ PROCESS_BYTES = 12_000_000
 """Private memory of a forked worker. Measured: 8-10 MB, histograms included."""
 NODE_BYTES = 40_000_000
 """Private memory of a gateway node. Measured: 47 MB of RSS when started by itself, a part of it shared."""
+TABLE_BYTES = 2_000_000
+"""Private memory of one more descriptor table: a loop, a broker connection, a thread. Measured: 1.3 MB."""
 BASE_BYTES = 250_000_000
 """Master, nursery, report."""
 STACK_BYTES = 300_000_000
 """What else the reference stack runs: broker, API, godserver, supervisor."""
 
-DEFAULT_PORTS = 28_232
-"""Ephemeral ports of a kernel as delivered (32768-60999)."""
-MOST_PER_PAIR = 20_000
-"""Connections of one (source, destination) pair, however many ports there are: connect() gets slow beyond."""
 THREADS_PER_PROCESS = 4
 """A worker and ZeroMQ's two threads, and one to spare."""
 QUEUED_SHARE = 0.25
@@ -126,39 +122,6 @@ def amount(value: int | str | None) -> str:
     return "unknown" if value is None else f"{value:,}" if isinstance(value, int) else value
 
 
-def per_pair(ports: int) -> int:
-    """Return how many connections one (source, destination) pair may carry, given its ephemeral ports."""
-    return min(MOST_PER_PAIR, ports * SAFE_PER_PAIR // DEFAULT_PORTS)
-
-
-def connections_of_largest(connections: int, workers: int, herd_size: int) -> int:
-    """Return the connections of the fullest worker: whole herds are dealt, so one may hold a herd more."""
-    return min(connections, ceil(ceil(connections / herd_size) / max(1, workers)) * herd_size)
-
-
-def tables_for(connections: int, nofile: int, herd_size: int = 1) -> int:
-    """Return how many descriptor tables hold `connections`: whole herds."""
-    return ceil(ceil(connections / herd_size) / max(1, usable_files(nofile) // herd_size))
-
-
-def workers_for(connections: int, nofile: int, cores: int, herd_size: int = 1, tables: int = 1) -> int:
-    """Return how many herd workers a run gets by itself.
-
-    Enough that none exceeds its files, and one per core where that leaves each at least 500 connections; never more
-    than there are herds. Where that would crowd the cores, as few as carry the load, with several descriptor tables
-    each. A herd larger than a table may hold cannot be helped here: `findings` refuses it.
-
-    Args:
-        tables: how many descriptor tables a worker can have.
-    """
-    herds = ceil(connections / herd_size)
-    for_files = tables_for(connections, nofile, herd_size)
-    if for_files > MANY * cores:
-        for_files = max(min(for_files, CROWDED_WORKERS_PER_CORE * cores), ceil(for_files / tables))
-    for_cores = min(cores, max(1, connections // WORTH_A_WORKER))
-    return max(1, min(herds, max(for_files, for_cores)))
-
-
 def findings(machine: Machine, demand: Demand) -> list[Finding]:
     """Hold what is needed against what there is, limit by limit."""
     return [
@@ -205,25 +168,9 @@ def node_files(machine: Machine, demand: Demand) -> Finding:
         return Finding(limit, machine.nofile, need, ok=True)
     choices: tuple[str, ...] = ()
     if machine.nofile > NODE_FILES:
-        tables = node_tables_for(demand.served, machine.nofile)
+        tables = node_tables_for(demand.served, machine.nofile, several=demand.tables > 1)
         choices = (f"target.nodes of at least {ceil(tables / demand.tables)}",)
     return Finding(limit, machine.nofile, need, ok=False, choices=choices, lines=file_lines(machine, need))
-
-
-def node_files_needed(served: int, nodes: int, tables: int) -> int:
-    """Return how many files a descriptor table of a gateway node has to open; chance deals clients to tables."""
-    uneven = UNEVEN_TABLES if tables > 1 else 1.0
-    return ceil(uneven * served / (nodes * tables)) + NODE_FILES
-
-
-def node_tables_for(served: int, nofile: int) -> int:
-    """Return how many descriptor tables of gateway nodes hold `served` connections."""
-    return max(1, ceil(served / max(1, nofile - NODE_FILES)))
-
-
-def relays_for(connections: int, nofile: int) -> int:
-    """Return how many relays carry `connections`: each takes two files, and chance deals them not quite evenly."""
-    return max(1, ceil(2 * UNEVEN * connections / usable_files(nofile)))
 
 
 def relay_files(machine: Machine, demand: Demand) -> Finding:
@@ -283,7 +230,8 @@ def memory(machine: Machine, demand: Demand) -> Finding:
     client = MARGIN * (CLIENT_BYTES + SOCKET_BYTES + QUEUED_BYTES)
     gateway = MARGIN * (GATEWAY_BYTES + SOCKET_BYTES + QUEUED_BYTES)
     base = BASE_BYTES + demand.workers * PROCESS_BYTES
-    base += demand.nodes * NODE_BYTES + (STACK_BYTES if demand.nodes else 0) + demand.relays * PROCESS_BYTES
+    base += demand.nodes * (NODE_BYTES + (demand.tables - 1) * TABLE_BYTES) + (STACK_BYTES if demand.nodes else 0)
+    base += demand.relays * PROCESS_BYTES
     relay = MARGIN * 2 * (RELAY_BYTES + SOCKET_BYTES) if demand.relays else 0
     need = ceil(base + demand.connections * (client + relay) + demand.served * gateway)
     if machine.memory_bytes is None or need <= machine.memory_bytes:
@@ -296,7 +244,10 @@ def memory(machine: Machine, demand: Demand) -> Finding:
 
 def threads(machine: Machine, demand: Demand) -> Finding:
     """Judge the processes and threads that can be started."""
-    limit, need = "processes and threads", (demand.workers + demand.nodes + demand.relays + 4) * THREADS_PER_PROCESS
+    largest = connections_of_largest(demand.connections, demand.workers, demand.herd_size)
+    tables = demand.workers * tables_for(largest, machine.nofile, demand.herd_size) + demand.nodes * demand.tables
+    limit, processes = "processes and threads", demand.workers + demand.nodes + demand.relays + 4
+    need = processes * THREADS_PER_PROCESS + tables
     if machine.threads_free is None or need <= machine.threads_free:
         return Finding(limit, machine.threads_free, need, ok=True)
     lines = ("ulimit -u unlimited", f"sysctl -w kernel.pid_max={max(need * 2, 65_536)}")
@@ -352,7 +303,7 @@ def smallest_buffer(machine: Machine) -> Finding:
 
 def backlog(machine: Machine, demand: Demand) -> Finding:
     """Judge how many connections may wait for a listener here: beyond that, a storm waits for TCP's retries."""
-    limit, need = "listen backlog", min(BACKLOG, ceil(demand.served / max(1, demand.nodes)))
+    limit, need = "listen backlog", min(BACKLOG, ceil(demand.served / max(1, demand.nodes * demand.tables)))
     if machine.backlog is None or need <= machine.backlog:
         return Finding(limit, machine.backlog, need, ok=True, advice=True)
     lines = (f"sysctl -w net.core.somaxconn={BACKLOG}", f"sysctl -w net.ipv4.tcp_max_syn_backlog={BACKLOG}")

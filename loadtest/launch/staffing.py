@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from loadtest.errors import UsageError
 from loadtest.herd.addresses import automatic, expand
 from loadtest.herd.sockets import SPARE_SHARE
-from loadtest.launch import preflight
+from loadtest.launch import preflight, sizing
 from loadtest.launch.address import LOOPBACK, Address, is_loopback
 from loadtest.launch.machine import Machine
 from loadtest.profile.model import Profile
@@ -71,13 +71,13 @@ def staff_for(
     population = profile.population
     herd_size = min(population.herd_size, population.connections)
     if workers is None:
-        needed = preflight.workers_for(
+        needed = sizing.workers_for(
             population.connections, machine.nofile, machine.cores, herd_size, tables=machine.tables
         )
         workers = 0 if expected_workers else needed
     workers = min(workers, profile.herds)
-    largest = preflight.connections_of_largest(population.connections, workers + expected_workers, herd_size)
-    tables = preflight.tables_for(largest, machine.nofile, herd_size)
+    largest = sizing.connections_of_largest(population.connections, workers + expected_workers, herd_size)
+    tables = sizing.tables_for(largest, machine.nofile, herd_size)
     own_publisher = profile.publishes and not expected_publishers
     return Staff(workers, int(own_publisher), expected_workers, expected_publishers, tables)
 
@@ -91,7 +91,7 @@ def demand_of(profile: Profile, staff: Staff) -> preflight.Demand:
     on_loopback = target.stack is not None or all(is_loopback(_host(url)) for url in _addresses(profile))
     sources = len(expand(population.source_addresses))
     if not sources:
-        largest = preflight.connections_of_largest(connections, staff.workers, herd_size)
+        largest = sizing.connections_of_largest(connections, staff.workers, herd_size)
         sources = staff.workers * len(automatic(LOOPBACK, 0, largest)) if on_loopback else 1
     return preflight.Demand(
         connections=connections,
@@ -109,7 +109,7 @@ def files_of_fullest(profile: Profile, staff: Staff) -> int:
     """Return how many files the fullest worker has to be able to open, here or elsewhere."""
     population = profile.population
     herd_size = min(population.herd_size, population.connections)
-    largest = preflight.connections_of_largest(population.connections, staff.all_workers, herd_size)
+    largest = sizing.connections_of_largest(population.connections, staff.all_workers, herd_size)
     return ceil(largest / (1 - SPARE_SHARE))
 
 
@@ -122,7 +122,7 @@ def relay_processes(profile: Profile, machine: Machine) -> int:
     """Return how many relays carry the population: as the profile says, or as many as its files take."""
     if profile.relay is None:
         return 0
-    return profile.relay.processes or preflight.relays_for(profile.population.connections, machine.nofile)
+    return profile.relay.processes or sizing.relays_for(profile.population.connections, machine.nofile)
 
 
 def check(profile: Profile, staff: Staff, machine: Machine, bind: Address | None) -> list[str]:

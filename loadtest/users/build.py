@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from loadtest.clock import NS_PER_MS, NS_PER_S, Clock, now_ns
@@ -103,6 +103,10 @@ class Plan:
     workers: int = 1
     clock: Clock = now_ns
     part: int = 0
+
+    def part_of(self, part: int, herds: int) -> Plan:
+        """Return the plan of one of so many herds of this worker."""
+        return replace(self, part=part, workers=self.workers * herds)
 
 
 def make_herd(

@@ -3,11 +3,11 @@
     caller --run(work)--> thread: work() --> descriptors 0 .. RLIMIT_NOFILE of its own
            <--result, or the exception--/
 
-RLIMIT_NOFILE bounds the numbers in one table; processes share nothing but cost a core's caches at every switch, threads
-may have a table each. A number means something in its own table only: whatever touches a descriptor of a table runs there.
+RLIMIT_NOFILE bounds the numbers in one table. More processes would cost a core its caches at every switch between them;
+threads may have a table each. A number means something in its own table only: whatever touches one runs there.
 
-Laws: caller and thread never run at the same time, so what they share needs no lock. What was open before stays with the
-process, but for what is `shared`: the table has a copy of it under the same number.
+Laws: caller and thread never run at the same time: what they share needs no lock. What was open before stays with the
+process, but for what is `shared`: of that the table has a copy under the same number.
 
 Source: unshare(2), CLONE_FILES; no privilege is needed, though a container's filter may forbid it.
 """
@@ -55,7 +55,11 @@ class DescriptorTable:
         self.thread = 0
         """The kernel's number of the thread."""
         self._identity: int = _start_thread(self._serve, ())
-        self.run(lambda: self._separate(shared))
+        try:
+            self.run(lambda: self._separate(shared))
+        except OSError:
+            self.close()
+            raise
 
     def run(self, work: Callable[[], _Result]) -> _Result:
         """Return what `work` returns, called with the descriptors of this table; raise what it raises."""

@@ -32,16 +32,15 @@ from loadtest.herd import sharing
 from loadtest.herd.clients import Hooks
 from loadtest.herd.herd import Herd
 from loadtest.herd.outage import Outage
-from loadtest.herd.sockets import usable_files
 from loadtest.herd.states import shown
 from loadtest.metrics.ledger import Announced
 from loadtest.profile.model import Profile
 from loadtest.users import descriptor_table, messages
 from loadtest.users.afflictor import Afflictor
-from loadtest.users.apart import HerdApart
-from loadtest.users.build import Plan, make_herd
+from loadtest.users.build import Plan
 from loadtest.users.canary_order import CanaryOrder
-from loadtest.users.engine import Engine, new_poller
+from loadtest.users.engine import Engine
+from loadtest.users.herds import Herds
 from loadtest.users.publishing import Publishing
 from loadtest.users.shipment import Store
 from loadtest.users.timekeeper import Timekeeper
@@ -97,7 +96,7 @@ class WorkerBridge:
         self._store = Store()
         self._runner = runner
         self._engine: Engine | None = None
-        self._herds: dict[object, list[Herd]] = {}
+        self._herds = Herds()
         self.hooks: dict[type, Hooks] = {}
         self.vacant: dict[type, list[tuple[Herd, range]]] = {}
         self.ramp_free_ns = 0
@@ -112,7 +111,7 @@ class WorkerBridge:
         self._in_rounds = sharing.are_many()
         afflictor = Afflictor(
             runner.send_message,
-            lambda: self._listening,
+            lambda: self._herds.listening,
             lambda: (self.number, self.of),
             lambda: self.clock,
         )
@@ -163,33 +162,18 @@ class WorkerBridge:
         size: int = 0,
         kind: type[Herd] = Herd,
     ) -> Herd:
-        """Return a herd of `key` (a user class) with room for `size` more, making it, of class `kind`, if need be.
-
-        One herd holds all there are, unless they are more than the process may open files: then each has a descriptor
-        table of its own. Hooks are called where the process's own descriptors are: with them there is one herd.
-
-        Raises:
-            UsageError: more tables are needed, and there can be none.
-        """
-        herds = self._herds.setdefault(key, [])
-        usable = usable_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        tables = -(-connections // usable) if kind is Herd and hooks is None else 1
-        if not herds or (tables > 1 and len(herds[-1]) + size > usable):
-            plan = Plan(profile, self.run, self.worker, self.of * tables, self.clock, part=len(herds))
-            try:
-                herd = make_herd(
-                    plan,
-                    new_poller(),
-                    listening=listening,
-                    hooks=hooks,
-                    connections=connections,
-                    kind=HerdApart if tables > 1 else kind,
-                )
-            except OSError as error:
-                raise UsageError(f"{error}; more workers instead (--workers), or a higher limit of open files") from error
-            self.engine.add(herd)
-            herds.append(herd)
-        return herds[-1]
+        """Return a herd of `key` (a user class) with room for `size` connections more; see `Herds.room`."""
+        plan = Plan(profile, self.run, self.worker, self.of, self.clock)
+        return self._herds.room(
+            key,
+            plan,
+            self.engine,
+            listening=listening,
+            hooks=hooks,
+            connections=connections,
+            size=size,
+            kind=kind,
+        )
 
     def enlist(self, size: int, largest: int = 0) -> range:
         """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn.
@@ -216,23 +200,8 @@ class WorkerBridge:
     def announce(self, message: Announced) -> None:
         """Tell everybody of a message that was sent."""
         self.publishing.published += 1
-        self._enter(message)
+        self._herds.enter(message)
         self._announcements.append(message)
-
-    def _enter(self, message: Announced) -> None:
-        for herd in self._all:
-            if herd.ledger is not None:
-                herd.ledger.announce(message)
-                herd.witnesses.announced(message.sched_ns, message.channel)
-
-    @property
-    def _all(self) -> list[Herd]:
-        return [herd for herds in self._herds.values() for herd in herds]
-
-    @property
-    def _listening(self) -> list[Herd]:
-        """The herds of the population, not of publishers."""
-        return [herd for herd in self._all if herd.ledger is not None]
 
     # --- what the master says ----------------------------------------------------------------------------------------
 
@@ -287,9 +256,8 @@ class WorkerBridge:
     def _renew(self) -> None:
         """Forget the run before, if there was one: its herds have been released by their users."""
         gevent.killall(self._greenlets, block=False)
-        for herd in self._all:
-            self.engine.remove(herd)
-        self._herds.clear()
+        if self._engine is not None:
+            self._herds.close(self._engine)
         self.hooks.clear()
         self.vacant.clear()
         self._store.close()
@@ -322,12 +290,12 @@ class WorkerBridge:
 
     def _on_published(self, data: dict[str, Any]) -> None:
         for message in data["messages"]:
-            self._enter(Announced(*message))
+            self._herds.enter(Announced(*message))
 
     def _on_follow(self, data: dict[str, Any]) -> None:
         event_id, t0_ns = data["id"], data["t0_ns"]
-        self._outages[event_id] = [(herd, herd.outages.follow(event_id, t0_ns)) for herd in self._listening]
-        for herd in self._listening:
+        self._outages[event_id] = [(herd, herd.outages.follow(event_id, t0_ns)) for herd in self._herds.listening]
+        for herd in self._herds.listening:
             herd.witnesses.follow(event_id, t0_ns)
 
     def _on_unfollow(self, data: dict[str, Any]) -> None:
@@ -368,7 +336,7 @@ class WorkerBridge:
         """
         now = self.clock()
         herds = []
-        for herd in self._all:
+        for herd in self._herds:
             if herd.ledger is not None:
                 herd.ledger.close(now)
             herds.append(
@@ -392,7 +360,7 @@ class WorkerBridge:
             "herds": herds,
             "publishing": publishing.to_wire(),
             "outages": {event_id: curves for event_id, curves in outages.items() if curves},
-            "others": [told for herd in self._listening for told in herd.witnesses.take(now, final=self._final)],
+            "others": [told for herd in self._herds.listening for told in herd.witnesses.take(now, final=self._final)],
             "generator": self.engine.take(),
             "clock_error_ns": self.time.error_ns,
             "clock_offset_ns": self.time.offset_ns,

@@ -77,11 +77,21 @@ def test_workers_that_never_come_are_said(loadtest_run, websocket_target, join, 
 
 def test_workers_short_of_files_are_refused_with_their_host(loadtest_run, websocket_target, join, port) -> None:
     profile = PROFILE.format(url=websocket_target.url, rate=20, duration="2s")
-    run = loadtest_run(profile, "--workers", "0", "--expect-workers", "1", "--bind", f"127.0.0.1:{port}")
+    expecting = ["--workers", "0", "--expect-workers", "1", "--bind", f"127.0.0.1:{port}"]
+    run = loadtest_run(profile, *expecting, "--set", "population.herd_size=120")
     worker = join("--processes", "1", files=100)
     assert run.wait(40) == 2, run.said
     assert f"134 needed, fewer there on {socket.gethostname()} (100); more workers" in run.said
     worker.wait(20)
+
+
+def test_a_worker_short_of_files_has_tables_for_whole_herds(loadtest_run, websocket_target, join, port) -> None:
+    profile = PROFILE.format(url=websocket_target.url, rate=20, duration="2s")
+    run = loadtest_run(profile, "--workers", "0", "--expect-workers", "1", "--bind", f"127.0.0.1:{port}")
+    join("--processes", "1", files=100)
+    assert run.wait(40) == 0, run.said
+    assert run.result["connections"]["at_end"] == 120
+    assert run.result["fanout"]["by_class"]["throughout"]["lost"] == 0
 
 
 def test_nobody_to_hold_the_connections_is_refused(loadtest_run) -> None:

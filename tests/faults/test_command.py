@@ -108,6 +108,7 @@ command("{trapping}").apply(Context())
             time.sleep(0.01)
         harness.kill()
     asleep, shell = (tmp_path / "pids").read_text().split()
-    assert gone(int(asleep)) and gone(int(shell))  # the shell is the one that takes back, after its child is dead
+    assert gone(int(asleep))
+    assert gone(int(shell)), "the shell takes back what was done, after its child is dead"
     assert (tmp_path / "taken").read_text() == "back\n"
     os.kill(int((tmp_path / "left").read_text()), signal.SIGTERM)  # raises if it was not there

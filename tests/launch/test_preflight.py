@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from math import ceil
 
 import pytest
 
@@ -13,15 +12,11 @@ from loadtest.launch.preflight import (
     Demand,
     Finding,
     advices,
-    connections_of_largest,
     findings,
-    per_pair,
     port_free,
     refusals,
-    relays_for,
-    usable_files,
-    workers_for,
 )
+from loadtest.launch.sizing import per_pair, relays_for
 
 MACHINE = Machine(
     nofile=20_000,
@@ -39,35 +34,6 @@ MACHINE = Machine(
     backlog=4_096,
     kernel="6.18.44",
 )
-
-
-@pytest.mark.parametrize(
-    ("connections", "nofile", "cores", "herd_size", "workers"),
-    [
-        (1, 20_000, 2, 250, 1),
-        (200, 20_000, 2, 250, 1),
-        (999, 20_000, 2, 250, 1),
-        (1_000, 20_000, 2, 250, 2),
-        (5_000, 20_000, 2, 250, 2),
-        (5_000, 20_000, 64, 250, 10),  # 500 connections each are worth a process
-        (5_000, 20_000, 64, 5_000, 1),  # one herd cannot be split
-        (100_000, 20_000, 2, 250, 6),  # 18,000 usable, 72 herds each
-        (1_000_000, 20_000, 2, 250, 56),
-        (1_000_000, 1_024, 2, 1_000, 1_000),  # 921 usable, less than a herd: findings refuse
-        (1_000, 64, 2, 1, 18),
-    ],
-)
-def test_workers_for(connections: int, nofile: int, cores: int, herd_size: int, workers: int) -> None:
-    assert workers_for(connections, nofile, cores, herd_size) == workers
-
-
-@pytest.mark.parametrize("connections", [1, 17, 1_000, 17_999, 18_001, 99_999, 1_000_000])
-@pytest.mark.parametrize("herd_size", [1, 7, 250, 900])
-@pytest.mark.parametrize("nofile", [1_024, 4_096, 20_000, 1_048_576])
-def test_workers_for_leaves_a_tenth_of_the_files_spare(connections: int, herd_size: int, nofile: int) -> None:
-    workers = workers_for(connections, nofile, 2, herd_size)
-    assert connections_of_largest(connections, workers, herd_size) <= usable_files(nofile)
-    assert workers <= ceil(connections / herd_size)
 
 
 def test_findings_of_a_run_that_fits_are_all_ok() -> None:
@@ -94,6 +60,26 @@ def test_findings_of_a_run_that_fits_are_all_ok() -> None:
 def test_the_million_fits_two_cores_and_24_gib() -> None:
     demand = Demand(1_000_000, workers=56, herd_size=1_000, sources=112, destinations=56, served=1_000_000, nodes=56)
     assert refusals(findings(MACHINE, demand)) == []
+    few = replace(demand, workers=4, nodes=4, tables=14, sources=88, destinations=4)
+    assert refusals(findings(replace(MACHINE, tables=64), few)) == []
+    assert refusals(findings(MACHINE, few)), "where no process can have several tables"
+
+
+@pytest.mark.parametrize(
+    ("demand", "words"),
+    [
+        (
+            Demand(2_000_000, workers=1, herd_size=1_000, sources=200),
+            "2,222,223 needed, 20,000 there; --workers 2, or ",
+        ),
+        (Demand(100_000, workers=1, herd_size=19_000, sources=200), "population.herd_size of at most 18000"),
+        (Demand(10, workers=1, served=1_000_000, nodes=4, tables=12), "target.nodes of at least 5"),
+    ],
+)
+def test_what_not_even_tables_can_hold_is_refused(demand: Demand, words: str) -> None:
+    machine = replace(MACHINE, tables=64, memory_bytes=None, files_free=None)
+    (text,) = refusals(findings(machine, demand))
+    assert words in text
 
 
 def test_everything_is_said_at_once() -> None:
@@ -192,8 +178,8 @@ def test_memory_is_refused_with_the_population_that_fits() -> None:
             "tracked connections: 4,000 needed, 3,999 there; sysctl -w net.netfilter.nf_conntrack_max=8002",
         ),
         (
-            {"threads_free": 19},
-            "processes and threads: 20 needed, 19 there; a larger pids.max of the control group, if there is one,"
+            {"threads_free": 20},
+            "processes and threads: 21 needed, 20 there; a larger pids.max of the control group, if there is one,"
             " or ulimit -u unlimited && sysctl -w kernel.pid_max=65536",
         ),
         ({"kernel": "4.4.0-generic"}, "kernel: 4.5 needed, 4.4.0-generic there; a newer Linux"),

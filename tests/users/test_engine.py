@@ -30,6 +30,7 @@ class CountingHerd:
         self.near, self.far = socket.socketpair()
         self.poller.register(self.near.fileno(), select.EPOLLIN)
         self.far.send(b"x")
+        self.thread = 0
         self.is_quiet = quiet
         self.tick_s = tick_s
         self.ledger = None
