@@ -106,13 +106,13 @@ static int leave(PyObject *other, int fd, unsigned mask, long slot, PyObject *da
 
 static PyObject *sweep(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    if (count != 8 || !PyList_Check(args[1]) || !PyDict_Check(args[2]) || !PyList_Check(args[3])) {
-        PyErr_SetString(PyExc_TypeError, "sweep(poller fd, quick, parcels, held, groups, clock, enter, other)");
+    if (count != 8 || !PyList_Check(args[1]) || !PyList_Check(args[2]) || !PyDict_Check(args[7])) {
+        PyErr_SetString(PyExc_TypeError, "sweep(poller fd, quick, held, groups, clock, enter, other, parcels)");
         return NULL;
     }
     int poller = (int)PyLong_AsLong(args[0]);
-    PyObject *quick = args[1], *parcels = args[2], *held = args[3], *clock = args[5], *enter = args[6], *other = args[7];
-    long groups = PyLong_AsLong(args[4]);
+    PyObject *quick = args[1], *held = args[2], *clock = args[4], *enter = args[5], *other = args[6], *parcels = args[7];
+    long groups = PyLong_AsLong(args[3]);
     if (PyErr_Occurred()) return NULL;
     struct epoll_event events[MOST_EVENTS];
     struct entry entries[MOST_BOOKS];

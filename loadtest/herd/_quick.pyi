@@ -9,12 +9,12 @@ from loadtest.metrics.book import Book
 def sweep(
     poller_fd: int,
     quick: list[int],
-    parcels: Mapping[bytes, Parcel],
     held: list[Book | None],
     groups: int,
     clock: Clock | None,
     enter: Callable[[int, int, Book, int], None],
     other: Callable[[int, int, int, bytes | int | None, int | None], None],
+    parcels: Mapping[bytes, Parcel],
     /,
 ) -> int: ...
 def dial(

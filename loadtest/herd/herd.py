@@ -71,7 +71,7 @@ class Herd:
         clock: Clock = now_ns,
         quick: Quick | None = None,
     ) -> None:
-        self._quick = quick or best()
+        way = quick or best()
         self.thread = 0
         self.poller = poller
         self.account = Account()
@@ -81,7 +81,7 @@ class Herd:
         self._sources, self._settings, self._rng = SourcePool(sources), settings, rng
         self._hooks, self._groups = hooks, clients.groups
         self.queue_delay = QueueDelay()
-        self._wires = Wires(poller, self.queue_delay, quick=self._quick, late_acks=settings.late_acks)
+        self._wires = Wires(poller, self.queue_delay, quick=way, late_acks=settings.late_acks)
         self.witnesses = self._wires.witnesses
         opening.use(self._wires)
         self._listener = Listener(
@@ -103,6 +103,16 @@ class Herd:
         self._subscribing = Subscribing(self.slots, clients, dialect, ledger)
         self.afflicting = Afflicting(self)
         self._attending = Attending(self, self._wires, opening, self._listener, clock)
+        self._interner = self._listener.interner
+        self._sweep = way.sweeper(
+            poller,
+            self._wires.quick,
+            ledger.held if ledger is not None else [],
+            self._groups,
+            clock,
+            self._listener.enter,
+            self._attending.other,
+        )
         self._watchdog_ns = 0
         self._resets_once_open = attempt_once_open(policy, 1) == 0
 
@@ -162,16 +172,7 @@ class Herd:
 
     def turn(self) -> int:
         """Handle what is ready now, 256 events at most; return how many there were."""
-        return self._quick.sweep(
-            self.poller,
-            self._wires.quick,
-            self._listener.interner.young,
-            self.ledger.held if self.ledger is not None else [],
-            self._groups,
-            self._clock,
-            self._listener.enter,
-            self._attending.other,
-        )
+        return self._sweep(self._interner.young)
 
     def tick(self) -> bool:
         """Do what is due by the clock; return True when work is left over for the next call (bounded turn)."""

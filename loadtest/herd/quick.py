@@ -15,6 +15,7 @@ import _socket
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from loadtest.clock import Clock, now_ns
@@ -44,29 +45,30 @@ Other = Callable[[int, int, int, bytes | int | None, int | None], None]
 b"" an end, a number an errno; None: its deliveries are entered, but there may be more to read."""
 
 
-class Sweep(Protocol):
-    """Handle what is ready, and what becomes ready meanwhile: it saves the caller's loop a wake-up."""
+Sweep = Callable[[Mapping[bytes, Parcel]], int]
+"""Handle what is ready, and what becomes ready meanwhile, 256 events at most; return how many there were. The argument
+is what is known of chunks. Raises what `clock`, `enter` or `other` raised; the events behind that one are lost."""
+
+
+class Sweeper(Protocol):
+    """Make the sweep of one herd: what stays the same is looked up once, not once a turn."""
 
     def __call__(
         self,
         poller: Poller,
         quick: list[int],
-        parcels: Mapping[bytes, Parcel],
         held: list[Book | None],
         groups: int,
         clock: Clock,
         enter: Enter,
         other: Other,
         /,
-    ) -> int:
-        """Handle `MAX_EVENTS` events at most; return how many there were.
+    ) -> Sweep:
+        """Return it.
 
         Args:
             quick: the slot of each descriptor that may be read here, else -1; may change while it goes on.
             held: the last book of each subscription, slot * groups + group.
-
-        Raises:
-            Exception: what `clock`, `enter` or `other` raised; the events behind that one are lost.
         """
 
 
@@ -105,7 +107,7 @@ class Quick:
     """One way to do them all."""
 
     name: str
-    sweep: Sweep
+    sweeper: Sweeper
     dial: Dial
     ack_at_once: AckAtOnce
 
@@ -113,12 +115,12 @@ class Quick:
 def _sweep(
     poller: Poller,
     quick: list[int],
-    parcels: Mapping[bytes, Parcel],
     held: list[Book | None],
     groups: int,
     clock: Clock,
     enter: Enter,
     other: Other,
+    parcels: Mapping[bytes, Parcel],
     /,
 ) -> int:
     read = os.read
@@ -173,19 +175,31 @@ def _dial(
     return fd, sent, None
 
 
-def _compiled_sweep(
+def _sweeper(
     poller: Poller,
     quick: list[int],
-    parcels: Mapping[bytes, Parcel],
     held: list[Book | None],
     groups: int,
     clock: Clock,
     enter: Enter,
     other: Other,
     /,
-) -> int:
+) -> Sweep:
+    return partial(_sweep, poller, quick, held, groups, clock, enter, other)
+
+
+def _compiled_sweeper(
+    poller: Poller,
+    quick: list[int],
+    held: list[Book | None],
+    groups: int,
+    clock: Clock,
+    enter: Enter,
+    other: Other,
+    /,
+) -> Sweep:
     own = None if clock is now_ns else clock  # the monotonic clock is read without a call
-    return _quick.sweep(poller.fileno(), quick, parcels, held, groups, own, enter, other)
+    return partial(_quick.sweep, poller.fileno(), quick, held, groups, own, enter, other)
 
 
 def _compiled_dial(
@@ -203,8 +217,8 @@ def _compiled_dial(
     return (fd, sent, None) if fd >= 0 else (-1, 0, sockets.reason_of(-fd))
 
 
-INTERPRETED = Quick("python", _sweep, _dial, sockets.ack_at_once)
-COMPILED = Quick("c", _compiled_sweep, _compiled_dial, _quick.ack_at_once) if _quick is not None else None
+INTERPRETED = Quick("python", _sweeper, _dial, sockets.ack_at_once)
+COMPILED = Quick("c", _compiled_sweeper, _compiled_dial, _quick.ack_at_once) if _quick is not None else None
 
 
 def best() -> Quick:

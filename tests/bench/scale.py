@@ -16,7 +16,7 @@ class Scale:
         trees: other folders that hold a `loadtest` package, measured beside ours.
     """
 
-    rounds: int = 5
+    rounds: int = 11
     fanout_connections: int = 4_000
     broadcasts: int = 25
     connects: int = 3_000

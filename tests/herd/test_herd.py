@@ -247,8 +247,8 @@ def test_data_and_end_between_poll_and_read_are_not_lost(make: MakeRig, state: i
         peer.half_close()
         rig.arrive([peer], select.POLLRDHUP)
 
-    rig.herd.poller = BetweenPollAndRead(rig, more)  # type: ignore[assignment]
-    rig.herd._quick = INTERPRETED  # the compiled one asks the kernel, not a poller
+    bound = rig.herd._sweep.args[1:]  # type: ignore[attr-defined]
+    rig.herd._sweep = INTERPRETED.sweeper(BetweenPollAndRead(rig, more), *bound)  # the compiled one asks the kernel
     peer.raw(said[:cut])
     rig.arrive([peer])
     while rig.herd.turn():

@@ -67,9 +67,9 @@ class Table:
         self.others.append((fd, mask, slot, data, now))
 
     def sweep(self, other: Any = None) -> int:
-        return self.way.sweep(
-            self.epoll, self.quick, self.parcels, self.held, self.groups, self.clock, self.enter, other or self.other
-        )
+        other = other or self.other
+        sweep = self.way.sweeper(self.epoll, self.quick, self.held, self.groups, self.clock, self.enter, other)
+        return sweep(self.parcels)
 
     def fd(self, slot: int) -> int:
         return self.pairs[slot][0].fileno()
