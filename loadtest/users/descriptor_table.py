@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any, TypeVar
@@ -95,6 +96,8 @@ class DescriptorTable:
             self._answered.release()
 
     def _separate(self, shared: Collection[int]) -> None:
+        # Whoever handles a signal notes it in a descriptor of the process, whichever thread it came to.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(CLONE_FILES) != 0:
             number = ctypes.get_errno()

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import select
+import signal
 import time
 from pathlib import Path
 
@@ -113,6 +114,13 @@ def test_closed_table_closes_what_is_open_and_ends_its_thread(table) -> None:
     assert until(lambda: not Path(f"/proc/self/task/{thread}").exists())
     assert os.read(reader, 1) == b"", "the only other end was in the table"
     os.close(reader)
+
+
+def test_signals_come_to_the_process_not_to_a_table(table) -> None:
+    """A handler notes them in a descriptor, whose number means a client's socket in a table."""
+    lines = Path(f"/proc/self/task/{table.thread}/status").read_text().splitlines()
+    (blocked,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigBlk"))
+    assert all(blocked >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
 
 
 def test_system_that_does_not_allow_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
