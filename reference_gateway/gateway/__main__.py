@@ -17,7 +17,7 @@ from reference_gateway.errors import ExitCode, SettingError
 
 from .server import Node
 from .settings import Settings, read_settings
-from .tables import Table, Tables
+from .tables import Table, TableLoop, Tables
 
 log = logging.getLogger("reference_gateway.gateway")
 
@@ -32,7 +32,7 @@ class Whole:
 
     def work(self, table: Table) -> None:
         """Be the node of this table until SIGTERM or SIGINT, then drain it and hang up."""
-        loop = uvloop.new_event_loop()
+        loop = uvloop.new_event_loop() if self._settings.tables == 1 else TableLoop()
         asyncio.set_event_loop(loop)
         node = loop.run_until_complete(self._serve(table))
         # The loop is neither closed nor forgotten: it would end each socket that is left in a turn of its own.

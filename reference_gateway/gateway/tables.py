@@ -6,9 +6,9 @@
 
 Laws: a descriptor is a number that means something in one table only. So what opens one also uses and closes it, in the
 thread of that table or one started there; nobody wakes another table by a descriptor, as `call_soon_threadsafe` would,
-and what runs in libuv's threads, which belong to one table, runs nowhere: no look-up of a name. Tables work in turns,
-as `rounds` has it, and who waits for its turn waits for nothing else: the interpreter's lock never changes hands while
-somebody works. Signals come to the first table; the others learn of the end at their next turn.
+and what runs in libuv's threads, which belong to one table, runs nowhere: no look-up of a name (`TableLoop`). Tables
+work in turns, as `rounds` has it, and who waits for its turn waits for nothing else: the interpreter's lock never changes
+hands while somebody works. Signals come to the first table; the others learn of the end at their next turn.
 
 Source: unshare(2), CLONE_FILES; no privilege is needed. socket(7), SO_REUSEPORT: the kernel deals the clients out.
 """
@@ -20,10 +20,13 @@ import heapq
 import itertools
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+
+import uvloop
 
 from reference_gateway.errors import SettingError
 
@@ -33,6 +36,32 @@ _CLONE_FILES: Final = 0x400
 _LONGEST_S: Final = 0.05  # of a turn in which there is always more to do, while others are due
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class TableLoop(uvloop.Loop):
+    """A loop of one of several tables: it takes addresses, no names, and so asks nothing of libuv's threads.
+
+    uvloop has one of them "look up" an address too, in `sock_connect`. Such a thread wakes the loop that asked by the
+    number of a descriptor, which may be anybody's in the table of the thread.
+    """
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - asyncio's name
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """Return the address itself, at once.
+
+        Raises:
+            socket.gaierror: it is a name.
+        """
+        numeric = flags | socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return socket.getaddrinfo(host, port, family, type or socket.SOCK_STREAM, proto, numeric)
 
 
 class Turns:

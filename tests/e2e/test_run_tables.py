@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from .topics import TOPICS
+from .topics import COLLECTIONS, TOPICS
 
 pytestmark = pytest.mark.e2e
 
@@ -99,3 +100,58 @@ def test_ending_early_ends_all_tables(loadtest_run, websocket_target, no_leftove
     run.process.send_signal(signal.SIGINT)
     assert run.wait(30) != 0
     assert run.result["connections"]["peak"] == 300
+
+
+STACK = """
+name = "tables-of-nodes"
+duration = "8s"
+thresholds = ["delivery.throughout.loss == 0", "delivery.duplicated == 0"]
+
+[target]
+stack = "reference"
+version = "bifrost-1"
+nodes = 2
+tables = 3
+
+[population]
+connections = 300
+herd_size = 50
+
+[[population.channels]]
+name = "collection-{n}"
+count = 3
+
+[ramp]
+rate = "300/s"
+
+[[faults]]
+kind = "deploy"
+strategy = "all-at-once"
+after_steady = "1s"
+
+[reconnect]
+policy = "full-jitter"
+base = "1s"
+cap = "2s"
+""" + COLLECTIONS.format(rate=20, deadline="2s")
+
+
+def test_nodes_and_workers_of_several_tables_go_through_a_deploy(loadtest_run) -> None:
+    run = loadtest_run(STACK)
+    run.until_said("mark=hold")
+    run.until_said("delivered=")
+    nodes = [pid for name, pid in run.parts().items() if name.startswith("gateway-")]
+    threads = [path.read_text().strip() for pid in nodes for path in Path(f"/proc/{pid}/task").glob("*/comm")]
+    assert sorted(threads) == ["gateway-1"] * 3 + ["gateway-2"] * 3, "no thread of libuv, which belongs to one table"
+    assert run.wait(60) == 0, run.said
+    result = run.result
+    (event,) = result["events"]
+    assert event["dropped"] == event["population"] == 300
+    assert 0 < event["recovery"]["t_sub_s"]["100"] < 6
+    assert result["connections"]["at_end"] == 300
+
+
+def test_what_tables_cannot_do_is_said_by_the_stack(loadtest_run) -> None:
+    run = loadtest_run(STACK, "--set", 'target.version="bifrost-2"')
+    assert run.wait(60) == 2
+    assert "--tables 3: not with --version bifrost-2" in run.said
