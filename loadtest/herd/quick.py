@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from loadtest.clock import Clock, now_ns
 from loadtest.herd import sockets
@@ -175,29 +175,12 @@ def _dial(
     return fd, sent, None
 
 
-def _sweeper(
-    poller: Poller,
-    quick: list[int],
-    held: list[Book | None],
-    groups: int,
-    clock: Clock,
-    enter: Enter,
-    other: Other,
-    /,
-) -> Sweep:
-    return partial(_sweep, poller, quick, held, groups, clock, enter, other)
+def _sweeper(*known: Any) -> Sweep:
+    return partial(_sweep, *known)
 
 
-def _compiled_sweeper(
-    poller: Poller,
-    quick: list[int],
-    held: list[Book | None],
-    groups: int,
-    clock: Clock,
-    enter: Enter,
-    other: Other,
-    /,
-) -> Sweep:
+def _compiled_sweeper(poller: Poller, quick: list[int], held: list[Book | None], groups: int, *calls: Any) -> Sweep:
+    clock, enter, other = calls
     own = None if clock is now_ns else clock  # the monotonic clock is read without a call
     return partial(_quick.sweep, poller.fileno(), quick, held, groups, own, enter, other)
 
