@@ -7,8 +7,8 @@
 Laws: a descriptor is a number that means something in one table only. So what opens one also uses and closes it, in the
 thread of that table or one started there; nobody wakes another table by a descriptor, as `call_soon_threadsafe` would,
 and what runs in libuv's threads, which belong to one table, runs nowhere: no look-up of a name (`TableLoop`). Tables
-work in turns, as `rounds` has it, and who waits for its turn waits for nothing else: the interpreter's lock never changes
-hands while somebody works. Signals come to the first table; the others learn of the end at their next turn.
+work in turns, as `rounds` has it, and who waits for its turn waits for nothing else: the interpreter's lock never
+changes hands while somebody works. Signals come to the first table; the others learn of the end at their next turn.
 
 Source: unshare(2), CLONE_FILES; no privilege is needed. socket(7), SO_REUSEPORT: the kernel deals the clients out.
 """

@@ -8,19 +8,71 @@ Only memory private to the client processes counts; kernel buffers are the same 
 from __future__ import annotations
 
 import gc
+from typing import NamedTuple
 
 from tests.bench.figure import Figure
 from tests.bench.measure import private_bytes
 from tests.bench.programs import Crowd, Server, broadcast, herd
 from tests.bench.scale import Scale
 
+ROUNDS = 3
 BROADCASTS = 5
 SECONDS_PER_SEND = 14e-6
 
 
+class Costs(NamedTuple):
+    """What one round found: private bytes of an empty process, and for both populations what they cost."""
+
+    empty: float
+    connections: tuple[int, ...]
+    bytes: tuple[float, ...]
+    us_per_message: tuple[float, ...]
+
+    @property
+    def slope(self) -> float:
+        """Return the bytes of a connection beyond the small population."""
+        small, large = (count * each for count, each in zip(self.connections, self.bytes, strict=True))
+        return (large - small) / (self.connections[1] - self.connections[0])
+
+
 def run(scale: Scale) -> list[Figure]:
     """Measure."""
-    processes = -(-scale.large // scale.per_process)
+    rounds = [_round(scale) for _ in range(min(ROUNDS, scale.rounds))]
+    last = rounds[-1]
+    sizes = f"{last.connections[0]:,} and {last.connections[1]:,} connections in {_processes(scale)} processes"
+    return [
+        Figure.of(
+            "client memory per connection, slope",
+            [each.slope / 1000 for each in rounds],
+            unit="kB",
+            bar=1.0,
+            stretch=0.4,
+            detail=f"{sizes}; {last.empty / 1e6:.1f} MB private per empty process",
+        ),
+        Figure.of(
+            "memory per connection, large / small",
+            [each.bytes[1] / each.bytes[0] for each in rounds],
+            bar=1.1,
+            stretch=1.0,
+            detail="{1:.2f} kB / {0:.2f} kB".format(*(value / 1000 for value in last.bytes)),
+        ),
+        Figure.of(
+            "CPU per message, large / small",
+            [each.us_per_message[1] / each.us_per_message[0] for each in rounds],
+            bar=1.1,
+            stretch=1.0,
+            detail="; ".join("{1:.2f} us / {0:.2f} us".format(*each.us_per_message) for each in rounds),
+        ),
+    ]
+
+
+def _processes(scale: Scale) -> int:
+    return -(-scale.large // scale.per_process)
+
+
+def _round(scale: Scale) -> Costs:
+    """Measure once, with processes of its own."""
+    processes = _processes(scale)
     gc.collect()
     servers = [Server() for _ in range(processes)]
     with Crowd(servers):
@@ -30,7 +82,7 @@ def run(scale: Scale) -> list[Figure]:
             empty = sum(private_bytes(client.pid) for client in clients)
             held: list[int] = []
             costs: list[float] = []
-            memory: list[int] = []
+            memory: list[float] = []
             for population in (scale.small, scale.large):
                 each = population // processes
                 for client in clients:
@@ -41,32 +93,6 @@ def run(scale: Scale) -> list[Figure]:
                 before = sum(client.cpu_ns() for client in clients)
                 messages = broadcast(pairs, BROADCASTS, pace_s)
                 costs.append((sum(client.cpu_ns() for client in clients) - before) / messages / 1e3)
-                memory.append(sum(private_bytes(client.pid) for client in clients))
                 held.append(each * processes)
-    slope = (memory[1] - memory[0]) / (held[1] - held[0]) / 1000
-    small, large = ((bytes_ - empty) / count / 1000 for bytes_, count in zip(memory, held, strict=True))
-    sizes = f"{held[0]:,} and {held[1]:,} connections in {processes} processes"
-    return [
-        Figure(
-            "client memory per connection, slope",
-            slope,
-            "kB",
-            bar=1.0,
-            stretch=0.4,
-            detail=f"{sizes}; {empty / processes / 1e6:.1f} MB private per empty process",
-        ),
-        Figure(
-            "memory per connection, large / small",
-            large / small,
-            bar=1.1,
-            stretch=1.0,
-            detail=f"{large:.2f} kB / {small:.2f} kB",
-        ),
-        Figure(
-            "CPU per message, large / small",
-            costs[1] / costs[0],
-            bar=1.1,
-            stretch=1.0,
-            detail=f"{costs[1]:.2f} us / {costs[0]:.2f} us",
-        ),
-    ]
+                memory.append((sum(private_bytes(client.pid) for client in clients) - empty) / held[-1])
+    return Costs(empty / processes, tuple(held), tuple(memory), tuple(costs))

@@ -53,16 +53,18 @@ class CountingHerd:
         self.far.close()
 
 
-def watch(herd: CountingHerd, seconds: float) -> None:
-    """Give `herd` an engine of its own for a while."""
+def watch(*herds: CountingHerd, seconds: float) -> None:
+    """Give `herds` an engine of their own for a while."""
     engine = Engine()
-    engine.add(cast(Herd, herd))
+    for herd in herds:
+        engine.add(cast(Herd, herd))
     try:
         gevent.sleep(seconds)
     finally:
         engine.stop()
-        herd.poller.close()
-        herd.end()
+        for herd in herds:
+            herd.poller.close()
+            herd.end()
 
 
 @pytest.fixture
@@ -72,24 +74,34 @@ def _crowded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_herd_with_a_core_gets_its_turn_at_once() -> None:
     herd = CountingHerd(quiet=False)
-    watch(herd, 0.15)
+    watch(herd, seconds=0.15)
     assert herd.turns > 50
     assert 5 <= herd.ticks <= 20
 
 
-@pytest.mark.parametrize("workers_per_core", ["0", "1.5"])
-def test_clock_is_as_fine_as_the_finest_herd_asks(monkeypatch: pytest.MonkeyPatch, workers_per_core: str) -> None:
-    monkeypatch.setenv(VARIABLE, workers_per_core)
+@pytest.mark.parametrize("herds_per_core", ["0", "1.5"])
+def test_clock_is_as_fine_as_the_finest_herd_asks(monkeypatch: pytest.MonkeyPatch, herds_per_core: str) -> None:
+    monkeypatch.setenv(VARIABLE, herds_per_core)
     herd = CountingHerd(quiet=False, tick_s=0.002)
-    watch(herd, 0.15)
+    watch(herd, seconds=0.15)
     assert 25 <= herd.ticks <= 90
+
+
+@pytest.mark.usefixtures("_crowded")
+def test_every_herd_of_a_worker_has_its_part_of_each_round() -> None:
+    herds = [CountingHerd(quiet=False) for _ in range(3)]
+    herds[0].full_turns = 5  # what it leaves over is done after the others
+    watch(*herds, seconds=0.4)
+    assert min(herd.ticks for herd in herds) >= 2
+    assert herds[1].ticks == herds[2].ticks
+    assert herds[0].ticks > herds[1].ticks
 
 
 @pytest.mark.usefixtures("_crowded")
 @pytest.mark.parametrize("quiet", [False, True])
 def test_herd_of_many_workers_works_in_rounds(quiet: bool) -> None:
     herd = CountingHerd(quiet=quiet)
-    watch(herd, 0.4)
+    watch(herd, seconds=0.4)
     assert 2 <= herd.ticks <= 9
     assert herd.turns <= 2 * herd.ticks
 
@@ -108,7 +120,7 @@ def test_herd_rests_as_long_as_others_want_the_core(
 ) -> None:
     monkeypatch.setattr(CoreQueue, "waited_s", lambda _: waited_s)
     herd = CountingHerd(quiet=False)
-    watch(herd, 1.0)
+    watch(herd, seconds=1.0)
     assert fewest <= herd.ticks <= most
 
 
@@ -116,7 +128,7 @@ def test_herd_rests_as_long_as_others_want_the_core(
 def test_round_goes_on_until_nothing_more_has_come() -> None:
     herd = CountingHerd(quiet=False)
     herd.full_turns = 40
-    watch(herd, 0.3)
+    watch(herd, seconds=0.3)
     assert herd.turns >= 40
 
 
@@ -133,7 +145,7 @@ def test_herd_that_never_finishes_leaves_the_others_their_time() -> None:
             gevent.sleep(0.001)
 
     beating = gevent.spawn(beat)
-    watch(herd, 1.0)
+    watch(herd, seconds=1.0)
     beating.kill()
     assert herd.turns > 50
     gaps = [later - earlier for earlier, later in itertools.pairwise(seen)]
