@@ -127,6 +127,7 @@ def findings(machine: Machine, demand: Demand) -> list[Finding]:
     return [
         open_files(machine, demand),
         *([node_files(machine, demand)] if demand.nodes else []),
+        *([node_tables(machine, demand)] if demand.tables > 1 else []),
         *([relay_files(machine, demand)] if demand.relays else []),
         system_files(machine, demand),
         ports(machine, demand),
@@ -171,6 +172,16 @@ def node_files(machine: Machine, demand: Demand) -> Finding:
         tables = node_tables_for(demand.served, machine.nofile, several=demand.tables > 1)
         choices = (f"target.nodes of at least {ceil(tables / demand.tables)}",)
     return Finding(limit, machine.nofile, need, ok=False, choices=choices, lines=file_lines(machine, need))
+
+
+def node_tables(machine: Machine, demand: Demand) -> Finding:
+    """Judge whether a gateway node can have several descriptor tables: a container's filter may forbid it."""
+    limit = "descriptor tables per gateway node"
+    if demand.tables <= machine.tables:
+        return Finding(limit, machine.tables, demand.tables, ok=True)
+    nodes = node_tables_for(demand.served, machine.nofile, several=False)
+    choice = f"target.tables of {machine.tables} and target.nodes of at least {nodes}"
+    return Finding(limit, machine.tables, demand.tables, ok=False, choices=(choice,))
 
 
 def relay_files(machine: Machine, demand: Demand) -> Finding:

@@ -10,7 +10,6 @@ here is kept anywhere else.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 import socket
@@ -38,7 +37,7 @@ from .names import Names
 from .phrases import Phrases
 from .polling import Polling
 from .recovery import Recovery
-from .rounds import spare_kernel, work_in_rounds
+from .rounds import Hideout, spare_kernel, work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tables import Table, Tables
@@ -100,6 +99,7 @@ class Node:
         self.connections = 0  # sessions that are not closing, WebSocket or polling
         self._gone = asyncio.Event()
         self._seen = 0  # connections at the last look, in rounds
+        self._hideout = Hideout(crowded=settings.rest_s > 0)
         self._loop = loop
         self._servers: list[asyncio.Server] = []
         self._leaving: set[asyncio.Task[None]] = set()
@@ -392,8 +392,7 @@ class Node:
         self._tick_at_s = max(self._tick_at_s + self.heartbeat.tick_s, now_s)
         self._timer = self._loop.call_at(self._tick_at_s, self._tick)
         self.heartbeat.tick()
-        if self.settings.rest_s:
-            gc.freeze()  # what has lived for a tick is a session: thousands more come, and none leaves a cycle behind
+        self._hideout.tick(self.measures.accepted)
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + _SWEEP_S
             self.hub.sweep()
