@@ -94,7 +94,8 @@ def test_sockets_outlive_the_reload_that_a_new_node_brings_and_only_those_sent_o
     assert (len(stayed), len(sent_on)) == (30, 30)
     assert counts[1] > 0
     assert sum(counts) == 60
-    assert processes == 1 + 2 + 2  # the master, those who keep the old sockets, those who take the new
+    # The master, those who keep old sockets (the kernel may have dealt all that stay to one), those who take new ones.
+    assert processes in (1 + 1 + 2, 1 + 2 + 2)
     for viewer in stayed:
         first, last = viewer.seen[0], viewer.seen[-1]
         assert last > 40
