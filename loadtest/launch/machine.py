@@ -92,7 +92,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         buffer_bytes=max((sizes[0] for sizes in smallest if sizes), default=None),
         backlog=_number(proc / "net/core/somaxconn"),
         kernel=os.uname().release,
-        tables=descriptor_table.MOST if descriptor_table.are_possible() else 1,
+        tables=descriptor_table.most(),
     )
 
 

@@ -156,7 +156,7 @@ def open_files(machine: Machine, demand: Demand) -> Finding:
     else:
         tables = tables_for(largest, machine.nofile, demand.herd_size)
         if tables <= machine.tables:
-            return Finding(limit, machine.nofile, f"{need:,} in {tables} descriptor tables", ok=True)
+            return Finding(limit, machine.nofile, f"{need:,} in {tables} tables", ok=True)
         fewest = tables_for(demand.connections, machine.nofile, demand.herd_size)
         choice = f"--workers {ceil(fewest / machine.tables)}"
     return Finding(limit, machine.nofile, need, ok=False, choices=(choice,), lines=file_lines(machine, need))
@@ -176,7 +176,7 @@ def node_files(machine: Machine, demand: Demand) -> Finding:
 
 def node_tables(machine: Machine, demand: Demand) -> Finding:
     """Judge whether a gateway node can have several descriptor tables: a container's filter may forbid it."""
-    limit = "descriptor tables per gateway node"
+    limit = "tables per gateway node"
     if demand.tables <= machine.tables:
         return Finding(limit, machine.tables, demand.tables, ok=True)
     nodes = node_tables_for(demand.served, machine.nofile, several=False)

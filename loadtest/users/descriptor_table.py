@@ -27,7 +27,7 @@ from gevent import monkey
 CLONE_FILES = 0x400
 M_ARENA_MAX = -8
 MOST = 64
-"""Tables that one worker has at most: each is a thread."""
+"""Tables that one process has at most: each is a thread."""
 
 _start_thread, _allocate_lock, _this_thread = monkey.get_original(
     "_thread", ["start_new_thread", "allocate_lock", "get_ident"]
@@ -126,10 +126,10 @@ def _share_one_heap() -> None:
 
 
 @cache
-def are_possible() -> bool:
-    """Whether a thread of this machine can have a table of its own."""
+def most() -> int:
+    """Return how many tables a process of this machine can have; 1: its own alone."""
     try:
         DescriptorTable().close()
     except OSError:
-        return False
-    return True
+        return 1
+    return MOST

@@ -171,7 +171,7 @@ class HerdUser(User):
         if vacant := bridge.vacant.get(type(self)):
             self.herd, self.slots = vacant.pop()
         else:
-            self.herd = bridge.herd(
+            self.herd = bridge.herds.room(
                 type(self), profile, listening=True, hooks=hooks, connections=share, size=size, kind=kind
             )
             self.slots = self.herd.add(self._enlist(size, profile))

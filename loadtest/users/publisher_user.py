@@ -180,7 +180,7 @@ class _ByEvent:
         size = profile.publish.connections
         self._sent_ns: dict[int, int] = {}
         self._number = 0
-        self.herd: Herd = bridge.herd(type(user), profile, listening=False, hooks=self, connections=size)
+        self.herd: Herd = bridge.herds.room(type(user), profile, listening=False, hooks=self, connections=size)
         first = profile.population.connections + bridge.number * size
         self._slots = self.herd.add(range(first, first + size))
         self._next = 0

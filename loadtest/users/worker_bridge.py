@@ -58,7 +58,8 @@ class WorkerBridge:
 
     Attributes:
         profile: the master's; None when each user class names its own. connections: of the whole population.
-        vacant: slots that users of a class have left, for the next one. ramp_free_ns: when the ramp here is over.
+        herds: of this process. vacant: slots that users of a class have left, for the next one.
+        ramp_free_ns: when the ramp here is over.
         publish_from_ns: None while publishers are to be quiet. canary: obeys an order of one; None: no publisher here.
         outcome: why this worker gave up, or None.
         time: this process's copy of the master's clock.
@@ -96,7 +97,7 @@ class WorkerBridge:
         self._store = Store()
         self._runner = runner
         self._engine: Engine | None = None
-        self._herds = Herds()
+        self.herds = Herds(lambda: self.engine, self._plan)
         self.hooks: dict[type, Hooks] = {}
         self.vacant: dict[type, list[tuple[Herd, range]]] = {}
         self.ramp_free_ns = 0
@@ -111,7 +112,7 @@ class WorkerBridge:
         self._in_rounds = sharing.are_many()
         afflictor = Afflictor(
             runner.send_message,
-            lambda: self._herds.listening,
+            lambda: self.herds.listening,
             lambda: (self.number, self.of),
             lambda: self.clock,
         )
@@ -151,29 +152,8 @@ class WorkerBridge:
             self._engine = Engine(self.clock)
         return self._engine
 
-    def herd(
-        self,
-        key: object,
-        profile: Profile,
-        *,
-        listening: bool,
-        hooks: Hooks | None,
-        connections: int,
-        size: int = 0,
-        kind: type[Herd] = Herd,
-    ) -> Herd:
-        """Return a herd of `key` (a user class) with room for `size` connections more; see `Herds.room`."""
-        plan = Plan(profile, self.run, self.worker, self.of, self.clock)
-        return self._herds.room(
-            key,
-            plan,
-            self.engine,
-            listening=listening,
-            hooks=hooks,
-            connections=connections,
-            size=size,
-            kind=kind,
-        )
+    def _plan(self, profile: Profile) -> Plan:
+        return Plan(profile, self.run, self.worker, self.of, self.clock)
 
     def enlist(self, size: int, largest: int = 0) -> range:
         """Return the client indexes of the next herd user on this worker: unique over the run, dense if all spawn.
@@ -200,7 +180,7 @@ class WorkerBridge:
     def announce(self, message: Announced) -> None:
         """Tell everybody of a message that was sent."""
         self.publishing.published += 1
-        self._herds.enter(message)
+        self.herds.enter(message)
         self._announcements.append(message)
 
     # --- what the master says ----------------------------------------------------------------------------------------
@@ -212,8 +192,7 @@ class WorkerBridge:
             return
         who = {"role": self.role, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        tables = descriptor_table.MOST if descriptor_table.are_possible() else 1
-        more = {"remote": self.remote, "files": files, "tables": tables, "users": self._users}
+        more = {"remote": self.remote, "files": files, "tables": descriptor_table.most(), "users": self._users}
         self._runner.send_message(messages.HELLO, who | more)
 
     def give_up(self, error: LoadtestError) -> None:
@@ -256,8 +235,7 @@ class WorkerBridge:
     def _renew(self) -> None:
         """Forget the run before, if there was one: its herds have been released by their users."""
         gevent.killall(self._greenlets, block=False)
-        if self._engine is not None:
-            self._herds.close(self._engine)
+        self.herds.close()
         self.hooks.clear()
         self.vacant.clear()
         self._store.close()
@@ -290,12 +268,12 @@ class WorkerBridge:
 
     def _on_published(self, data: dict[str, Any]) -> None:
         for message in data["messages"]:
-            self._herds.enter(Announced(*message))
+            self.herds.enter(Announced(*message))
 
     def _on_follow(self, data: dict[str, Any]) -> None:
         event_id, t0_ns = data["id"], data["t0_ns"]
-        self._outages[event_id] = [(herd, herd.outages.follow(event_id, t0_ns)) for herd in self._herds.listening]
-        for herd in self._herds.listening:
+        self._outages[event_id] = [(herd, herd.outages.follow(event_id, t0_ns)) for herd in self.herds.listening]
+        for herd in self.herds.listening:
             herd.witnesses.follow(event_id, t0_ns)
 
     def _on_unfollow(self, data: dict[str, Any]) -> None:
@@ -318,7 +296,7 @@ class WorkerBridge:
             self.time.tend()
             if not self._planned:
                 self.hello()  # again: the master may not have been listening yet
-            if self._herds and not self._final and time.monotonic() >= report_at_s - EARLY_S:
+            if self.herds and not self._final and time.monotonic() >= report_at_s - EARLY_S:
                 report_at_s = max(report_at_s + REPORT_S, time.monotonic())
                 self.report()
 
@@ -336,7 +314,7 @@ class WorkerBridge:
         """
         now = self.clock()
         herds = []
-        for herd in self._herds:
+        for herd in self.herds:
             if herd.ledger is not None:
                 herd.ledger.close(now)
             herds.append(
@@ -360,7 +338,7 @@ class WorkerBridge:
             "herds": herds,
             "publishing": publishing.to_wire(),
             "outages": {event_id: curves for event_id, curves in outages.items() if curves},
-            "others": [told for herd in self._herds.listening for told in herd.witnesses.take(now, final=self._final)],
+            "others": [told for herd in self.herds.listening for told in herd.witnesses.take(now, final=self._final)],
             "generator": self.engine.take(),
             "clock_error_ns": self.time.error_ns,
             "clock_offset_ns": self.time.offset_ns,

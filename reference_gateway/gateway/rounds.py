@@ -11,7 +11,6 @@ rounds of its own, and its wait for its turn counts too (`tables`).
 
 from __future__ import annotations
 
-import gc
 import math
 import socket
 import time
@@ -22,7 +21,6 @@ from typing import Final
 
 _LEAST_REST_S: Final = 0.1
 _RESTS_PER_WAIT: Final = 4
-_STORM: Final = 100  # connections a tick
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 _SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
@@ -47,24 +45,6 @@ def spare_kernel(listener: socket.socket) -> None:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
     if listener.getsockname()[0] in _LOOPBACK:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-
-
-class Hideout:
-    """Hides what a crowded node holds from the collector of garbage while a storm of clients comes.
-
-    What has lived for a tick is mostly sessions, which leave no cycle behind; the collector would go through them again
-    and again. A cycle that was garbage just then is never collected: hence only in a storm.
-    """
-
-    def __init__(self, *, crowded: bool) -> None:
-        self._crowded = crowded
-        self._seen = 0
-
-    def tick(self, accepted: int) -> None:
-        """Look how many have come since the last tick, given how many did so far."""
-        came, self._seen = accepted - self._seen, accepted
-        if self._crowded and came >= _STORM:
-            gc.freeze()
 
 
 def work_in_rounds(

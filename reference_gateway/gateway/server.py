@@ -30,6 +30,7 @@ from .drain import read_order
 from .framing import FrameReader
 from .handover import Handover
 from .heartbeat import open_heartbeat
+from .hideout import Hideout
 from .hub import Hub, Subscriber
 from .load import Load
 from .measures import Measures
@@ -37,7 +38,7 @@ from .names import Names
 from .phrases import Phrases
 from .polling import Polling
 from .recovery import Recovery
-from .rounds import Hideout, spare_kernel, work_in_rounds
+from .rounds import spare_kernel, work_in_rounds
 from .session import JOINED, OPEN, Session
 from .settings import Settings
 from .tables import Table, Tables

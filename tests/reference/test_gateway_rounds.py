@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import math
 import socket
 
-from reference_gateway.gateway.rounds import Hideout, core_wait_s, spare_kernel, work_in_rounds
+from reference_gateway.gateway.rounds import core_wait_s, spare_kernel, work_in_rounds
 
 
 def looks(rest_s: float, for_s: float, *, more: bool = False, waits_s: float = math.inf) -> int:
@@ -76,16 +75,3 @@ def test_connections_of_a_crowded_node_inherit_what_spares_the_kernel() -> None:
                 assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"reno"
                 assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 0
                 client.sendall(b"y")
-
-
-def test_collector_is_spared_the_sessions_of_a_storm_and_nothing_else() -> None:
-    hideout, idle = Hideout(crowded=True), Hideout(crowded=False)
-    try:
-        before = gc.get_freeze_count()
-        hideout.tick(99)
-        idle.tick(1_000)
-        assert gc.get_freeze_count() == before
-        hideout.tick(99 + 100)
-        assert gc.get_freeze_count() > before
-    finally:
-        gc.unfreeze()

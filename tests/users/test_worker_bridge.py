@@ -30,7 +30,7 @@ def say(bridge: WorkerBridge, name: str, **data: object) -> None:
 
 
 def herd(bridge: WorkerBridge):
-    return bridge.herd("viewers", chat(), listening=True, hooks=None, connections=20)
+    return bridge.herds.room("viewers", chat(), listening=True, hooks=None, connections=20)
 
 
 def test_the_plan_gives_a_worker_its_place(bridge) -> None:
